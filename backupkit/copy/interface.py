@@ -1,0 +1,81 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the pipeline moves bytes between.
+
+A reader is a volume or a backup that is read; a writer one that is
+written. Both work in *blocks*: aligned ranges of ``block_bytes``, the last
+of which may be shorter.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Sequence
+
+from backupkit import model
+
+
+class Reader(abc.ABC):
+    """Something whose plain bytes can be read in any order.
+
+    ``read_into`` is called by several threads at once, for ranges that
+    ``extents`` called ``data``.
+    """
+
+    #: Plain size of what is read.
+    size_bytes: int
+
+    @abc.abstractmethod
+    def extents(self) -> Iterator[model.Extent]:
+        """Yield extents in order that tile ``[0, size_bytes)``."""
+
+    @abc.abstractmethod
+    def read_into(self, offset: int, buffers: Sequence[bytearray]) -> None:
+        """Fill the buffers, one behind the other, from ``offset`` on.
+
+        :raises errors.SourceError: the range cannot be read whole
+        :raises errors.IntegrityError: what was read is not what was kept
+        """
+
+    def close(self) -> None:
+        """Let go of what the reader holds; twice is fine."""
+
+
+class Writer(abc.ABC):
+    """Something that takes plain bytes in any order, each range once.
+
+    All methods but ``finish`` are called by several threads at once.
+    """
+
+    @abc.abstractmethod
+    def write(self, offset: int, buffers: Sequence[bytearray]) -> None:
+        """Take the buffers, whose bytes lie one behind the other.
+
+        The caller may use them again as soon as this returns.
+        """
+
+    @abc.abstractmethod
+    def zero(self, offset: int, length: int) -> None:
+        """Take a range that reads as zeros."""
+
+    def same(self, offset: int, length: int) -> None:
+        """Take a range that is as in the parent.
+
+        Only called where the reader yields ``same`` extents, which it does
+        only against the parent of this very writer.
+        """
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def finish(self) -> None:
+        """Make everything taken so far durable."""

@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A store that moves no more than so many bytes a second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import threading
+
+from backupkit.drivers import store
+from backupkit.drivers.wrappers import base
+from backupkit.drivers.wrappers import waiting
+
+#: A bucket that was left alone holds what may flow in this time.
+BURST_SECONDS = 1.0
+
+
+class TokenBucket:
+    """An allowance of bytes a second, shared by threads and stores.
+
+    A caller may take more than the bucket holds. It goes into debt then,
+    and those behind it wait until the debt is paid.
+    """
+
+    def __init__(self, bytes_per_second: int) -> None:
+        self._rate = bytes_per_second
+        self._lock = threading.Lock()
+        self._paid_at: float | None = None
+
+    def reserve(self, size_bytes: int, now: float) -> float:
+        """Take bytes out, and return the seconds to wait before using them.
+
+        :param now: the time, in seconds of a clock that never goes back
+        """
+        with self._lock:
+            full = now - BURST_SECONDS
+            start = full if self._paid_at is None else self._paid_at
+            start = max(start, full)
+            self._paid_at = start + size_bytes / self._rate
+        return max(0.0, start - now)
+
+
+class Throttle(base.StoreWrapper):
+    """Hold each call back until the bucket has paid for those before it.
+
+    A call is never cut into pieces: one put runs as fast as it can, and the
+    next one waits for it. Over time the rate holds.
+    """
+
+    def __init__(
+        self,
+        inner: store.Store,
+        bucket: TokenBucket,
+        waiter: waiting.Waiter | None = None,
+    ) -> None:
+        super().__init__(inner)
+        self._bucket = bucket
+        self._waiter = waiter or waiting.Waiter()
+
+    def put(self, name: str, parts: Sequence[store.Buffer]) -> None:
+        """Put when it is the turn of these bytes."""
+        self._take(sum(memoryview(part).nbytes for part in parts))
+        self.inner.put(name, parts)
+
+    def get(
+        self, name: str, offset: int = 0, length: int | None = None
+    ) -> bytes:
+        """Get when it is the turn of these bytes.
+
+        Where the length is not given, it is known only afterwards.
+        """
+        if length is not None:
+            self._take(length)
+        data = self.inner.get(name, offset, length)
+        if length is None:
+            self._take(len(data))
+        return data
+
+    def get_into(
+        self, name: str, offset: int, buffers: Sequence[bytearray | memoryview]
+    ) -> None:
+        """Get when it is the turn of these bytes."""
+        self._take(sum(memoryview(buffer).nbytes for buffer in buffers))
+        self.inner.get_into(name, offset, buffers)
+
+    def _take(self, size_bytes: int) -> None:
+        self._waiter.wait(self._bucket.reserve(size_bytes, self._waiter.now()))

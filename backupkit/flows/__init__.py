@@ -1,0 +1,21 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Flows: what a run does, step by step; the only user of TaskFlow.
+
+A flow factory is a function with plain arguments, one module each:
+:mod:`backup`, :mod:`restore`, :mod:`verify`, :mod:`delete`. Its tasks live
+in :mod:`tasks` and are given their drivers by the process's
+:mod:`environment`. :mod:`engine` runs a flow, and :mod:`recovery` clears
+what a run left that could not undo itself.
+"""

@@ -1,0 +1,147 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Where TaskFlow keeps the flows: in the catalog's database.
+
+TaskFlow's ``dir`` persistence does not survive a crash, and a database of
+its own would be one more thing to lose. Its SQLAlchemy backend is given the
+catalog's own engine, so that both take their locks in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import importlib.util
+import pathlib
+import re
+import sys
+import types
+from typing import Any
+
+# futurist, below TaskFlow, imports an installed eventlet by itself.
+sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type] # says: none
+
+from taskflow import exceptions  # noqa: E402 - after eventlet is ruled out
+from taskflow.persistence import backends  # noqa: E402 - as above
+
+from backupkit import catalog as catalog_  # noqa: E402 - as above
+from backupkit import errors  # noqa: E402 - as above
+
+_MIGRATION = 'taskflow.persistence.backends.sqlalchemy.migration'
+_REVISION = re.compile(r"^(down_)?revision = ['\"](\w+)['\"]", re.MULTILINE)
+
+
+def _import_later(name: str) -> types.ModuleType:
+    """Import a module when it is first used, not before.
+
+    TaskFlow's backend imports its migrations, and with them alembic, which
+    costs more than all the rest and is needed on an upgrade only.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ImportError(f'there is no module {name}')
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    # "from package import name" then takes it without looking into it.
+    package, _, own = name.rpartition('.')
+    setattr(sys.modules[package], own, module)
+    return module
+
+
+_import_later(_MIGRATION)
+
+from taskflow.persistence.backends import impl_sqlalchemy  # noqa: E402 - ditto
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[None]:
+    """Turn TaskFlow's storage failures into errors of the catalog.
+
+    :raises errors.CatalogError: a flow could not be stored or read
+    """
+    try:
+        yield
+    except exceptions.StorageFailure as exc:
+        raise as_error(exc) from exc
+
+
+def as_error(exc: BaseException) -> errors.BackupkitError:
+    """Return the catalog's error behind a storage failure."""
+    cause = exc.__cause__ or exc
+    return catalog_.as_error(cause, 'keeping a flow')
+
+
+def open_backend(catalog: catalog_.Catalog) -> Any:
+    """Return TaskFlow's backend on the catalog's database, schema and all.
+
+    :raises errors.CatalogError: the schema cannot be made or read
+    """
+    backend = impl_sqlalchemy.SQLAlchemyBackend({}, engine=catalog.engine)
+    with reporting(), connected(backend) as connection:
+        if not _at_head(catalog.engine):
+            connection.upgrade()
+    return backend
+
+
+def _at_head(engine: Any) -> bool:
+    """Tell whether TaskFlow's tables are there in their last revision.
+
+    TaskFlow asks alembic, which takes longer to import than a small flow
+    to run. On SQLite it has no revisions: making what is not there is all
+    that it does.
+    """
+    if engine.dialect.name == 'sqlite':
+        return False
+    with engine.connect() as connection:
+        if not engine.dialect.has_table(connection, 'alembic_version'):
+            return False
+        found = connection.exec_driver_sql(
+            'SELECT version_num FROM alembic_version'
+        ).scalar()
+    return found is not None and {found} == heads()
+
+
+def heads() -> set[str]:
+    """Return the revisions that no other of TaskFlow's follows."""
+    package = importlib.util.find_spec(_MIGRATION.rpartition('.')[0])
+    if package is None or package.origin is None:
+        return set()
+    scripts = pathlib.Path(package.origin).parent / 'alembic' / 'versions'
+    known: set[str] = set()
+    followed: set[str] = set()
+    for script in scripts.glob('*.py'):
+        for down, revision in _REVISION.findall(script.read_text()):
+            (followed if down else known).add(revision)
+    return known - followed
+
+
+@contextlib.contextmanager
+def connected(backend: Any) -> Iterator[Any]:
+    """Yield a connection of TaskFlow's, closed afterwards."""
+    with contextlib.closing(backend.get_connection()) as connection:
+        yield connection
+
+
+def forget(catalog: catalog_.Catalog, run_id: str) -> None:
+    """Remove what is kept of a run's flow; absent is fine."""
+    backend = open_backend(catalog)
+    with reporting(), connected(backend) as connection:
+        try:
+            connection.destroy_logbook(run_id)
+        except exceptions.NotFound:
+            pass

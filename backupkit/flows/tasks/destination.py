@@ -1,0 +1,204 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Tasks of a restore: a volume to write to, and its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from taskflow.types import failure
+
+from backupkit import catalog as catalog_
+from backupkit.copy import raw
+from backupkit.drivers import target as target_
+from backupkit.drivers import volume as volume_
+from backupkit import errors
+from backupkit.flows import environment as environment_
+from backupkit.flows import faults
+from backupkit.flows import keys
+from backupkit.flows import ledger as ledger_
+from backupkit.flows.tasks import step
+from backupkit import model
+
+Plain = Mapping[str, Any]
+
+
+class DestinationStep(step.Step):
+    """A task that prepares or settles the volume that is written."""
+
+    def __init__(
+        self,
+        environment: environment_.Environment,
+        driver: volume_.VolumeDriver,
+    ) -> None:
+        super().__init__(environment)
+        self._driver = driver
+        self._ledger = ledger_.Ledger(environment.catalog)
+
+    def _thing(self, run_id: str, volume_id: str) -> ledger_.Thing:
+        name = str(model.VolumeRef(self._driver.name, volume_id))
+        return ledger_.Thing(run_id, ledger_.VOLUME, name)
+
+
+class CreateVolume(DestinationStep):
+    """Make the new volume that is asked for.
+
+    Its name is the operator's, not derived: somebody else may make one of
+    that name at the same moment. So only a volume that is known to be made
+    here, by its ledger entry, is ever deleted.
+    """
+
+    step_name = 'create-volume'
+
+    def execute(self, run_id: str, volume_id: str, size_bytes: int) -> None:
+        """Create the volume, or find the one made before.
+
+        :raises errors.VolumeExists: there is one that is not ours
+        """
+        thing = self._thing(run_id, volume_id)
+        entry = self._ledger.claim(
+            thing,
+            {
+                'backend': self._driver.name,
+                'volume_id': volume_id,
+                'made': False,
+                'generation': '',
+            },
+        )
+        if entry.details['made']:
+            return
+        try:
+            with faults.attributed(self._driver):
+                volume = self._driver.create(volume_id, size_bytes)
+        except errors.VolumeExists:
+            self._ledger.release(thing)
+            raise
+        self._ledger.describe(
+            entry, {'made': True, 'generation': volume.generation}
+        )
+
+    def revert(
+        self, run_id: str, volume_id: str, result: Any, flow_failures: Any
+    ) -> None:
+        """Delete the volume, if it was made here."""
+        thing = self._thing(run_id, volume_id)
+        entry = self._ledger.find(thing)
+        if entry is None:
+            return
+        if isinstance(result, failure.Failure) and not entry.details['made']:
+            # A create that failed has left nothing.
+            self._ledger.release(thing)
+            return
+
+        def delete() -> None:
+            self._driver.delete(volume_id)
+            self._environment.catalog.destination_done(
+                self._driver.name, volume_id
+            )
+            self._ledger.release(thing)
+
+        self.undo(self._driver, f'delete volume {thing.name}', delete)
+
+
+class BeginDestination(DestinationStep):
+    """Note that the volume is going to be overwritten.
+
+    There is no inverse: from here on the volume is neither what it was nor
+    yet the backup, until a restore to it ends well.
+    """
+
+    step_name = 'begin'
+
+    def execute(
+        self,
+        run_id: str,
+        backup_id: str,
+        volume_id: str,
+        attachment: Plain,
+        size_bytes: int,
+    ) -> None:
+        """Record the volume as incomplete, if the backup fits into it.
+
+        :raises errors.DestinationTooSmall: it does not
+        :raises errors.NotSupported: the volume is not raw
+        """
+        name = model.VolumeRef(self._driver.name, volume_id)
+        attached = model.Attachment.from_dict(attachment)
+        if attached.format != 'raw':
+            raise errors.NotSupported(
+                f'volume {name} has the format {attached.format}: '
+                'only raw volumes can be written'
+            )
+        if attached.size_bytes < size_bytes:
+            raise errors.DestinationTooSmall(
+                f'volume {name} has {attached.size_bytes} bytes, '
+                f'but the backup has {size_bytes}'
+            )
+        self._environment.catalog.destination_begin(
+            self._driver.name, volume_id, run_id, backup_id
+        )
+
+
+class Write(step.Step):
+    """Write the backup's bytes to the volume."""
+
+    step_name = 'write'
+    default_provides = keys.SUMMARY
+
+    def __init__(
+        self,
+        environment: environment_.Environment,
+        target: target_.Target,
+        *,
+        reads_zero: bool,
+    ) -> None:
+        super().__init__(environment)
+        self._target = target
+        self._reads_zero = reads_zero
+
+    def execute(
+        self, backup_id: str, attachment: Plain, size_bytes: int
+    ) -> dict[str, Any]:
+        """Write every byte, each checked before, and make it durable."""
+        path = model.Attachment.from_dict(attachment).path
+        with (
+            faults.suspending(self._target),
+            faults.attributed(self._target),
+            raw.RawWriter(path, size_bytes, self._reads_zero) as writer,
+        ):
+            summary = self._target.restore(
+                backup_id,
+                writer,
+                self._environment.catalog.coordinator(),
+                self._environment.control,
+            )
+            writer.finish()
+        return summary.to_dict()
+
+
+class RecordRestore(DestinationStep):
+    """Write into the catalog that the volume is whole."""
+
+    step_name = 'record'
+
+    def execute(self, run_id: str, volume_id: str, summary: Plain) -> None:
+        """Settle destination, ledger and run.
+
+        ``summary`` is asked for only to come after the writing.
+        """
+        catalog = self._environment.catalog
+        catalog.destination_done(self._driver.name, volume_id)
+        self._ledger.release(self._thing(run_id, volume_id))
+        catalog.finish_run(run_id, catalog_.RunState.DONE)

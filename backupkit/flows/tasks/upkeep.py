@@ -1,0 +1,157 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Tasks of backups that exist: verify and delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import datetime
+from typing import Any
+
+from backupkit import catalog as catalog_
+from backupkit.drivers import target as target_
+from backupkit import errors
+from backupkit.flows import environment as environment_
+from backupkit.flows import faults
+from backupkit.flows import keys
+from backupkit.flows import plain
+from backupkit.flows.tasks import step
+from backupkit import model
+
+Plain = Mapping[str, Any]
+
+
+class TargetStep(step.Step):
+    """A task that calls a target."""
+
+    def __init__(
+        self,
+        environment: environment_.Environment,
+        target: target_.Target,
+    ) -> None:
+        super().__init__(environment)
+        self._target = target
+
+
+class Verify(TargetStep):
+    """Check what is kept of a backup."""
+
+    step_name = 'verify'
+    default_provides = keys.REPORT
+
+    def execute(
+        self,
+        backup_id: str,
+        full: bool,  # noqa: FBT001 - arguments are named by their keys
+    ) -> dict[str, Any]:
+        """Return what was found; a backup that is gone is a finding."""
+        try:
+            with faults.attributed(self._target):
+                report = self._target.verify(
+                    backup_id,
+                    self._environment.catalog.coordinator(),
+                    self._environment.control,
+                    full=full,
+                )
+        except errors.NotFound as exc:
+            gone = target_.Finding(backup_id, str(exc), (backup_id,))
+            report = target_.Report(findings=(gone,))
+        return plain.from_report(report)
+
+
+class RecordVerify(step.Step):
+    """Write into the catalog which backups are hurt."""
+
+    step_name = 'record'
+
+    def execute(
+        self,
+        run_id: str,
+        backup_id: str,
+        full: bool,  # noqa: FBT001 - arguments are named by their keys
+        report: Plain,
+    ) -> None:
+        """Record the outcome; only a full verify makes a backup good again."""
+        catalog = self._environment.catalog
+        found = plain.to_report(report)
+        if found.good:
+            fields: dict[str, Any] = {'verified_at': _now()}
+            if full:
+                fields['status'] = model.BackupStatus.AVAILABLE
+            catalog.update_backup(backup_id, **fields)
+        else:
+            mark_damaged(catalog, found, backup_id)
+        catalog.finish_run(run_id, catalog_.RunState.DONE)
+
+
+def mark_damaged(
+    catalog: catalog_.Catalog, report: target_.Report, *backup_ids: str
+) -> None:
+    """Write into the catalog which backups a report says are hurt."""
+    hurt = {name for finding in report.findings for name in finding.backup_ids}
+    for backup_id in hurt.union(backup_ids):
+        try:
+            row = catalog.backup(backup_id)
+        except errors.NotFound:
+            # Another catalog wrote it, or it is forgotten here.
+            continue
+        if row.status == model.BackupStatus.AVAILABLE:
+            catalog.update_backup(
+                backup_id, status=model.BackupStatus.DAMAGED
+            )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+
+
+class BeginDelete(step.Step):
+    """Note that the backup is going away.
+
+    From here on there is no way back, so the steps behind this one take
+    no heed of being asked to stop.
+    """
+
+    step_name = 'begin'
+
+    def execute(self, backup_id: str) -> None:
+        """Record the backup as being deleted."""
+        self._environment.catalog.update_backup(
+            backup_id, status=model.BackupStatus.DELETING
+        )
+
+
+class Delete(TargetStep):
+    """Make the backup not exist."""
+
+    step_name = 'delete'
+    stoppable = False
+
+    def execute(self, backup_id: str) -> None:
+        """Delete it at the target; absent is fine."""
+        with faults.attributed(self._target):
+            self._target.delete(backup_id)
+
+
+class RecordDelete(step.Step):
+    """Write into the catalog that the backup is gone."""
+
+    step_name = 'record'
+    stoppable = False
+
+    def execute(self, run_id: str, backup_id: str) -> None:
+        """Settle backup and run."""
+        catalog = self._environment.catalog
+        catalog.update_backup(backup_id, status=model.BackupStatus.DELETED)
+        catalog.finish_run(run_id, catalog_.RunState.DONE)

@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Checks a whole repository: every object in it, reached or not."""
+
+from __future__ import annotations
+
+from backupkit.copy import control as control_
+from backupkit.drivers import target as target_
+from backupkit import errors
+from backupkit.repository import check as check_
+from backupkit.repository import damage as damage_
+from backupkit.repository import frame
+from backupkit.repository import layout
+from backupkit.repository import repository as repository_
+from backupkit.repository import settings as settings_
+
+
+def audit(
+    repository: repository_.Repository,
+    coordinator: target_.Coordinator,
+    control: control_.Control,
+    *,
+    threads: int,
+    read_data: bool,
+) -> tuple[target_.Report, damage_.Damage]:
+    """Check all objects that no running backup is still writing."""
+    live = set(coordinator.live(repository.repository_id))
+    with check_.Checker(
+        repository, control, threads=threads, full=read_data
+    ) as checker:
+        packs, parts, manifests = _sort(repository, checker)
+        committed = set(coordinator.committed(repository.repository_id))
+        for backup_id in sorted((manifests | committed) - live):
+            if not _aborted(repository, checker, backup_id, committed):
+                checker.backup(backup_id)
+        _unreached(repository, checker, packs, parts, live)
+        return checker.report(), checker.damage
+
+
+def _sort(
+    repository: repository_.Repository, checker: check_.Checker
+) -> tuple[set[layout.PackId], set[layout.PartId], set[str]]:
+    """List everything; check what is neither pack, part nor manifest."""
+    packs: set[layout.PackId] = set()
+    parts: set[layout.PartId] = set()
+    manifests: set[str] = set()
+    names = {stat.name for stat in repository.store.list()}
+    for name in sorted(names | {layout.RESERVE, layout.CONFIG}):
+        match layout.parse(name):
+            case layout.PackId() as pack:
+                packs.add(pack)
+            case layout.PartId() as part:
+                parts.add(part)
+            case str(backup_id):
+                manifests.add(backup_id)
+            case _:
+                checker.objects += 1
+                if problem := _problem(repository, name):
+                    checker.found(name, problem)
+    return packs, parts, manifests
+
+
+def _problem(repository: repository_.Repository, name: str) -> str:
+    """Return what is wrong with an object beside the backups, or ''."""
+    try:
+        data = repository.store.get(name)
+        if name == layout.CONFIG:
+            settings_.load(data)
+        elif name == layout.RESERVE:
+            if any(frame.unseal(frame.RESERVE, data, 'the reserve')):
+                return 'the reserve is not empty'
+        elif name.startswith(layout.DAMAGED):
+            damage_.read(data, name)
+        elif name.startswith(layout.ADOPTED):
+            settings_.load_adoption(data, int(name[len(layout.ADOPTED) :]))
+        else:
+            return 'this object does not belong to a repository'
+    except errors.ObjectNotFound:
+        return 'the object is gone'
+    except (errors.IntegrityError, ValueError) as exc:
+        return str(exc)
+    return ''
+
+
+def _aborted(
+    repository: repository_.Repository,
+    checker: check_.Checker,
+    backup_id: str,
+    committed: set[str],
+) -> bool:
+    """Tell whether a good tombstone stands where a manifest would."""
+    if backup_id in committed:
+        return False
+    name = layout.manifest(backup_id)
+    try:
+        data = repository.store.get(name)
+        return repository_.is_tombstone(data, backup_id)
+    except errors.ObjectNotFound:
+        return True
+    except errors.FormatError as exc:
+        checker.found(name, str(exc))
+        return True
+
+
+def _unreached(
+    repository: repository_.Repository,
+    checker: check_.Checker,
+    packs: set[layout.PackId],
+    parts: set[layout.PartId],
+    live: set[str],
+) -> None:
+    """Check what no manifest reaches and gc has not yet removed."""
+    for part in sorted(parts):
+        if part.owner in live:
+            continue
+        checker.objects += 1
+        try:
+            checker.know(part)
+        except errors.ObjectNotFound:
+            continue
+        except errors.FormatError as exc:
+            checker.found(part.name, str(exc))
+    checker.stray(pack for pack in sorted(packs) if pack.owner not in live)

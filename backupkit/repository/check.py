@@ -1,0 +1,286 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Verify and check: what is damaged, and which backups it hurts.
+
+Everything is read from the store itself, never from a local cache. *Quick*
+looks at structure, sizes and presence: manifests, indexes, every node of
+the maps, and that each chunk has a place. *Full* reads every byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent import futures
+import dataclasses
+
+from backupkit.copy import control as control_
+from backupkit.drivers import target as target_
+from backupkit import errors
+from backupkit.repository import cache as cache_
+from backupkit.repository import chunks as chunks_
+from backupkit.repository import codec as codec_
+from backupkit.repository import damage as damage_
+from backupkit.repository import index
+from backupkit.repository import layout
+from backupkit.repository import manifest as manifest_
+from backupkit.repository import pack as pack_
+from backupkit.repository import repository as repository_
+from backupkit.repository import tree
+
+_RUN_BYTES = 4 << 20
+
+
+@dataclasses.dataclass(slots=True)
+class PackState:
+    """What was found in one pack: a problem, or broken chunks."""
+
+    problem: str = ''
+    broken: set[bytes] = dataclasses.field(default_factory=set)
+    chunks: int = 0
+    bytes_read: int = 0
+
+
+class Checker:
+    """Checks backups of one repository, each pack only once.
+
+    Used as a context manager. ``damage`` is what it found.
+
+    :param threads: packs that are read at the same time
+    """
+
+    def __init__(
+        self,
+        repository: repository_.Repository,
+        control: control_.Control,
+        *,
+        threads: int,
+        full: bool,
+    ) -> None:
+        self._repository = repository
+        self._control = control
+        self._full = full
+        self._cache = cache_.IndexCache(repository, None)
+        self._pool = futures.ThreadPoolExecutor(threads, 'check')
+        self._decoder = codec_.Decoder()
+        self._states: dict[layout.PackId, PackState] = {}
+        self._sizes: dict[layout.PackId, int] = {}
+        self._findings: dict[tuple[str, str], set[str]] = {}
+        self.objects = 0
+
+    def __enter__(self) -> Checker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._cache.close()
+
+    def found(
+        self, name: str, problem: str, backup_id: str | None = None
+    ) -> None:
+        """Record one thing that is wrong, and whom it hurts."""
+        hurt = self._findings.setdefault((name, problem), set())
+        if backup_id:
+            hurt.add(backup_id)
+
+    def report(self) -> target_.Report:
+        """Return what was looked at and found so far."""
+        states = self._states.values()
+        return target_.Report(
+            objects=self.objects + len(self._states),
+            chunks=sum(state.chunks for state in states),
+            bytes_read=sum(state.bytes_read for state in states),
+            findings=tuple(
+                target_.Finding(name, problem, tuple(sorted(hurt)))
+                for (name, problem), hurt in sorted(self._findings.items())
+            ),
+        )
+
+    @property
+    def damage(self) -> damage_.Damage:
+        """The packs and chunks that must not be reused."""
+        return damage_.Damage(
+            frozenset(
+                pack for pack, state in self._states.items() if state.problem
+            ),
+            frozenset(
+                (key, pack)
+                for pack, state in self._states.items()
+                for key in state.broken
+            ),
+        )
+
+    def backup(self, backup_id: str) -> manifest_.Manifest | None:
+        """Check one backup that should be there; return its manifest."""
+        self.objects += 1
+        try:
+            manifest = self._repository.manifest(backup_id)
+        except (errors.NotFound, errors.FormatError) as exc:
+            self.found(layout.manifest(backup_id), str(exc), backup_id)
+            return None
+        damaged = len(self._cache.damaged_parts)
+        self._cache.ensure(manifest)
+        for part in self._cache.damaged_parts[damaged:]:
+            self.found(part.name, 'the index is damaged or gone', backup_id)
+        self.objects += sum(map(len, map(manifest.part_ids, manifest.parts)))
+        self.packs(manifest.packs)
+        for pack in manifest.packs:
+            state = self._states[pack]
+            if state.problem:
+                self.found(pack.name, state.problem, backup_id)
+            elif state.broken:
+                self.found(
+                    pack.name,
+                    f'{len(state.broken)} chunks are damaged',
+                    backup_id,
+                )
+        self._walk(manifest, backup_id)
+        return manifest
+
+    def packs(self, packs: Iterable[layout.PackId]) -> None:
+        """Check packs that were not looked at yet, several at a time."""
+        todo = [pack for pack in packs if pack not in self._states]
+        check = self._read_pack if self._full else self._stat_pack
+        total = sum(self._expected(pack) or 0 for pack in todo)
+        self._control.start('verify', total)
+        for pack, state in zip(todo, self._pool.map(check, todo)):
+            self._states[pack] = state
+
+    def know(self, part: layout.PartId) -> None:
+        """Check one index part, and learn the sizes of its packs.
+
+        :raises errors.ObjectNotFound: it is gone
+        :raises errors.FormatError: it is damaged
+        """
+        segment = index.check_part(
+            self._repository.store.get(part.name), part
+        )
+        self._sizes.update(segment.packs)
+
+    def stray(self, packs: Iterable[layout.PackId]) -> None:
+        """Check packs that no manifest reaches, as far as was asked."""
+        todo = [pack for pack in packs if pack not in self._states]
+        if not self._full:
+            return
+        self.packs(todo)
+        for pack in todo:
+            state = self._states[pack]
+            if state.problem or state.broken:
+                problem = state.problem or 'chunks are damaged'
+                self.found(pack.name, problem)
+
+    def _expected(self, pack: layout.PackId) -> int | None:
+        return self._cache.size_of(pack) or self._sizes.get(pack)
+
+    def _stat_pack(self, pack: layout.PackId) -> PackState:
+        self._control.check()
+        try:
+            size = self._repository.store.stat(pack.name).size_bytes
+        except errors.ObjectNotFound:
+            return PackState('the pack is gone')
+        expected = self._expected(pack)
+        self._control.advance(size)
+        if expected not in (None, size):
+            return PackState(
+                f'the pack has {size} bytes; its index says {expected}'
+            )
+        return PackState()
+
+    def _read_pack(self, pack: layout.PackId) -> PackState:
+        state = self._stat_pack(pack)
+        if state.problem == 'the pack is gone':
+            return state
+        store = self._repository.store
+        try:
+            entries = self._repository.table(pack)
+            if store.get(pack.name, 0, 8) != pack_.MAGIC:
+                raise errors.FormatError('the pack does not begin as it should')
+            for run in pack_.runs_of(entries, _RUN_BYTES):
+                self._control.check()
+                self._read_run(pack, run, state)
+        except errors.ObjectNotFound:
+            state.problem = 'the pack is gone'
+        except errors.IntegrityError as exc:
+            state.problem = state.problem or str(exc)
+        return state
+
+    def _read_run(
+        self,
+        pack: layout.PackId,
+        run: list[pack_.Entry],
+        state: PackState,
+    ) -> None:
+        length = sum(entry.stored for entry in run)
+        data = memoryview(
+            self._repository.store.get(pack.name, run[0].offset, length)
+        )
+        for entry in run:
+            at = entry.offset - run[0].offset
+            if not self._is_good(entry, data[at : at + entry.stored]):
+                state.broken.add(entry.digest)
+        state.chunks += len(run)
+        state.bytes_read += length
+        self._control.advance(0, length)
+
+    def _is_good(self, entry: pack_.Entry, stored: memoryview) -> bool:
+        digest = self._repository.digest
+        if digest(stored)[:8] != entry.check or entry.cipher:
+            return False
+        plain = bytearray(entry.plain)
+        try:
+            self._decoder.decode_into(entry.codec, stored, plain)
+        except errors.IntegrityError:
+            return False
+        return digest(plain) == entry.digest
+
+    def _walk(
+        self, manifest: manifest_.Manifest, backup_id: str
+    ) -> None:
+        """Check that every node and chunk of the map has a good place."""
+        good = frozenset(
+            pack for pack in manifest.packs if not self._states[pack].problem
+        )
+        chunks = chunks_.ChunkReader(self._repository, self._cache, good)
+        map_ = tree.MapReader(
+            manifest.geometry, manifest.root, chunks.node
+        )
+        lost = 0
+        for leaf in range(manifest.geometry.leaves):
+            try:
+                node = map_.leaf(leaf)
+            except errors.IntegrityError as exc:
+                self.found(
+                    layout.manifest(backup_id),
+                    f'part of its map cannot be read: {exc}',
+                    backup_id,
+                )
+                continue
+            if node is not None:
+                lost += self._lost(node, chunks)
+        if lost:
+            self.found(
+                layout.manifest(backup_id),
+                f'{lost} chunks have no good copy',
+                backup_id,
+            )
+
+    def _lost(self, node: bytes, chunks: chunks_.ChunkReader) -> int:
+        lost = 0
+        for kind, plain, key in tree.REF.iter_unpack(node):
+            if kind == tree.ZERO:
+                continue
+            lost += not any(
+                place.plain == plain
+                and key not in self._states[place.pack].broken
+                for place in chunks.places(key)
+            )
+        return lost

@@ -1,0 +1,242 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Makes one backup in a repository, up to but not including its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import logging
+
+from backupkit.copy import control as control_
+from backupkit.copy import interface
+from backupkit.drivers import target as target_
+from backupkit import errors
+from backupkit import model
+from backupkit.repository import cache as cache_
+from backupkit.repository import chunks as chunks_
+from backupkit.repository import codec as codec_
+from backupkit.repository import damage as damage_
+from backupkit.repository import layout
+from backupkit.repository import manifest as manifest_
+from backupkit.repository import packer as packer_
+from backupkit.repository import reader as reader_
+from backupkit.repository import repository as repository_
+from backupkit.repository import reuse as reuse_
+from backupkit.repository import tree
+from backupkit.repository import writer as writer_
+
+LOG = logging.getLogger(__name__)
+
+#: Moves the bytes from a reader to a writer, in blocks of so many bytes.
+Move = Callable[
+    [interface.Reader, interface.Writer, control_.Control, int], None
+]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Parent:
+    """The parent backup, and whether ``same`` extents may rest on it."""
+
+    manifest: manifest_.Manifest
+    map: tree.MapReader
+    sound: bool
+
+
+class Creation:
+    """The steps of one backup, in the order that the protocol asks for.
+
+    :param cache_directory: of the index cache, or None for a temporary one
+    :param buffers: packs in memory at the most
+    """
+
+    def __init__(
+        self,
+        repository: repository_.Repository,
+        request: model.BackupRequest,
+        coordinator: target_.Coordinator,
+        *,
+        cache_directory: str | None,
+        buffers: int,
+        encoder: codec_.Encoder,
+    ) -> None:
+        self._repository = repository
+        self._request = request
+        self._coordinator = coordinator
+        self._cache_directory = cache_directory
+        self._buffers = buffers
+        self._encoder = encoder
+
+    def run(
+        self,
+        open_reader: target_.OpenReader,
+        move: Move,
+        control: control_.Control,
+    ) -> target_.Prepared:
+        """Write packs, map and index; return what remains to be put."""
+        repository = self._repository
+        repository_id = repository.repository_id
+        # The run is registered. What is condemned is read before anything
+        # that may be reused.
+        condemned = frozenset(
+            layout.pack_of(name)
+            for name in self._coordinator.condemned(repository_id)
+        )
+        damage = damage_.read_all(repository.store)
+        cache = cache_.IndexCache(repository, self._cache_directory)
+        try:
+            reuse = reuse_.Reuse(repository, cache, condemned, damage)
+            parent = self._parent(cache, reuse, damage)
+            cache.ensure_backups(
+                self._coordinator.committed(repository_id)
+            )
+            return self._write(open_reader, move, control, reuse, parent)
+        finally:
+            cache.close()
+
+    def _parent(
+        self,
+        cache: cache_.IndexCache,
+        reuse: reuse_.Reuse,
+        damage: damage_.Damage,
+    ) -> _Parent | None:
+        request = self._request
+        if request.full:
+            return None
+        repository = self._repository
+        parent_id = self._coordinator.latest(
+            repository.repository_id,
+            request.backend,
+            request.volume.volume_id,
+        )
+        if parent_id is None:
+            return None
+        try:
+            manifest = repository.manifest(parent_id)
+        except (errors.NotFound, errors.IntegrityError) as exc:
+            LOG.warning('no parent is used: %s', exc)
+            return None
+        if manifest.chunk_bytes != repository.settings.chunk_bytes:
+            return None
+        cache.ensure(manifest)
+        chunks = chunks_.ChunkReader(repository, cache, manifest.packs)
+        map_ = reader_.BackupReader(manifest, chunks).map
+        sound = (
+            manifest.packs.isdisjoint(damage.all_packs)
+            and manifest.summary.size_bytes == request.volume.size_bytes
+            and all(reuse.good(pack) for pack in manifest.packs)
+        )
+        return _Parent(manifest, map_, sound)
+
+    def _write(
+        self,
+        open_reader: target_.OpenReader,
+        move: Move,
+        control: control_.Control,
+        reuse: reuse_.Reuse,
+        parent: _Parent | None,
+    ) -> target_.Prepared:
+        request, repository = self._request, self._repository
+        chunk_bytes = repository.settings.chunk_bytes
+        geometry = tree.Geometry(request.volume.size_bytes, chunk_bytes)
+        packer = packer_.Packer(
+            repository,
+            request.backup_id,
+            buffers=self._buffers,
+            stored=lambda count: control.advance(0, 0, count),
+        )
+        writer = writer_.BackupWriter(
+            repository,
+            geometry,
+            packer,
+            reuse,
+            self._encoder,
+            parent=parent.map if parent else None,
+            inherit=parent.manifest.packs if parent else frozenset(),
+        )
+        since = (
+            parent.manifest.summary.backup_id
+            if parent and parent.sound
+            else None
+        )
+        try:
+            with contextlib.closing(open_reader(since)) as reader:
+                move(reader, writer, control, chunk_bytes)
+            writer.finish()
+        finally:
+            packer.close()
+        return self._prepared(writer, packer, parent)
+
+    def _prepared(
+        self,
+        writer: writer_.BackupWriter,
+        packer: packer_.Packer,
+        parent: _Parent | None,
+    ) -> target_.Prepared:
+        request, owner = self._request, self._request.backup_id
+        counts = writer.counts
+        summary = model.BackupSummary(
+            backup_id=owner,
+            backend=request.backend,
+            volume_id=request.volume.volume_id,
+            size_bytes=request.volume.size_bytes,
+            kind=(
+                model.BackupKind.INCREMENTAL
+                if parent
+                else model.BackupKind.FULL
+            ),
+            name=request.name,
+            parent_id=parent.manifest.summary.backup_id if parent else None,
+            created_at=request.created_at or repository_.now(),
+            volume_generation=request.volume.generation,
+            data_bytes=counts.data,
+            read_bytes=counts.read,
+            changed_bytes=counts.changed,
+            stored_bytes=packer.stored_bytes,
+            consistent=request.consistent,
+            content=request.content,
+            sequence=request.run_number,
+            service_metadata=layout.base(owner),
+            repository_id=self._repository.repository_id,
+        )
+        manifest = manifest_.Manifest(
+            summary=summary,
+            volume_format=request.volume.format,
+            volume_properties=dict(request.volume.properties),
+            chunk_bytes=self._repository.settings.chunk_bytes,
+            root=writer.root,
+            packs=writer.packs,
+            parts=self._parts(writer, packer, parent),
+            exact=writer.exact,
+        )
+        return target_.Prepared(summary, manifest_.dump(manifest))
+
+    def _parts(
+        self,
+        writer: writer_.BackupWriter,
+        packer: packer_.Packer,
+        parent: _Parent | None,
+    ) -> dict[str, dict[str, int]]:
+        """Return the index parts of every owner of a pack in use."""
+        owner = self._request.backup_id
+        parts: dict[str, dict[str, int]] = {}
+        if packer.parts:
+            parts[owner] = {packer.attempt: packer.parts}
+        known = dict(parent.manifest.parts) if parent else {}
+        for other in {pack.owner for pack in writer.packs} - parts.keys():
+            if other not in known:
+                known.update(self._repository.manifest(other).parts)
+            parts[other] = dict(known[other])
+        return parts
+

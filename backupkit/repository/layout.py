@@ -1,0 +1,153 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where the objects of a repository lie: names, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from backupkit import errors
+
+CONFIG = 'config'
+RESERVE = 'reserve'
+BACKUPS = 'backups/'
+DAMAGED = 'damaged/'
+ADOPTED = 'adopted/'
+
+#: Packs in one directory.
+PACKS_PER_DIRECTORY = 1000
+
+#: Greatest number of a pack or index part.
+NUMBER_LIMIT = 99_999_999
+
+_ID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+_BACKUP = re.compile(
+    rf'backups/([0-9a-f]{{2}})/([0-9a-f]{{2}})/({_ID})/(.+)'
+)
+_PACK = re.compile(r'packs/([0-9]{4,5})/([0-9a-f]{8})-([0-9]{8})')
+_PART = re.compile(r'index/([0-9a-f]{8})-([0-9]{8})')
+
+
+class PackId(NamedTuple):
+    """A pack: the backup that owns it, the attempt, and its number."""
+
+    owner: str
+    attempt: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The name of the pack's object."""
+        directory = self.number // PACKS_PER_DIRECTORY
+        return (
+            f'{base(self.owner)}packs/{directory:04d}/'
+            f'{self.attempt}-{self.number:08d}'
+        )
+
+
+class PartId(NamedTuple):
+    """A part of a backup's index: owner, attempt, number."""
+
+    owner: str
+    attempt: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The name of the part's object."""
+        return (
+            f'{base(self.owner)}index/{self.attempt}-{self.number:08d}'
+        )
+
+
+def base(backup_id: str) -> str:
+    """Return the prefix of all that one backup writes."""
+    return f'backups/{backup_id[0:2]}/{backup_id[2:4]}/{backup_id}/'
+
+
+def manifest(backup_id: str) -> str:
+    """Return the name of a backup's manifest, or of its tombstone."""
+    return base(backup_id) + 'manifest'
+
+
+def owner_of(name: str) -> str | None:
+    """Return the backup below whose path an object lies, or None."""
+    match = _BACKUP.fullmatch(name)
+    if not match or not match[3].startswith(match[1] + match[2]):
+        return None
+    return match[3]
+
+
+def parse(name: str) -> PackId | PartId | str | None:
+    """Tell what an object below a backup's path is.
+
+    :returns: a pack or part; the backup id where it is the manifest; None
+        for any other name
+    """
+    owner = owner_of(name)
+    if owner is None:
+        return None
+    rest = name[len(base(owner)) :]
+    if rest == 'manifest':
+        return owner
+    if match := _PART.fullmatch(rest):
+        return PartId(owner, match[1], int(match[2]))
+    if match := _PACK.fullmatch(rest):
+        pack = PackId(owner, match[2], int(match[3]))
+        return pack if pack.name == name else None
+    return None
+
+
+def pack_of(name: str) -> PackId:
+    """Return the pack that an object name names.
+
+    :raises errors.FormatError: it names none
+    """
+    pack = parse(name)
+    if not isinstance(pack, PackId):
+        raise errors.FormatError(f'{name!r} does not name a pack')
+    return pack
+
+
+def encode_numbers(numbers: set[int]) -> str:
+    """Return numbers as ranges: ``{0, 1, 2, 7}`` becomes ``0-2,7``."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ','.join(
+        str(low) if low == high else f'{low}-{high}' for low, high in ranges
+    )
+
+
+def decode_numbers(text: str, limit: int) -> set[int]:
+    """Return the numbers of ranges that :func:`encode_numbers` wrote.
+
+    :param limit: how many numbers there may be at the most
+    :raises errors.FormatError: the text is no such list, or too long
+    """
+    numbers: set[int] = set()
+    last = -1
+    for item in text.split(','):
+        match = re.fullmatch(r'([0-9]{1,8})(?:-([0-9]{1,8}))?', item)
+        if not match:
+            raise errors.FormatError(f'{item[:40]!r} is no range of packs')
+        low, high = int(match[1]), int(match[2] or match[1])
+        if low <= last or high < low or len(numbers) + high - low >= limit:
+            raise errors.FormatError(f'{item[:40]!r} is no range of packs')
+        numbers.update(range(low, high + 1))
+        last = high
+    return numbers

@@ -1,0 +1,162 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The catalog of the model: each method is one transaction."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from tests.unit.repository.protocol import values
+from tests.unit.repository.protocol.values import State
+
+LEGAL = {
+    State.RUNNING: {State.COMMITTING, State.ABORTING},
+    State.COMMITTING: {State.AVAILABLE, State.ABORTING},
+    State.ABORTING: {State.AVAILABLE, State.ABORTED},
+    State.AVAILABLE: {State.DELETING},
+    State.DELETING: {State.DELETED},
+    State.ABORTED: set[State](),
+    State.DELETED: set[State](),
+}
+
+
+class Catalog:
+    """Keep the rows of the runs and the condemned list."""
+
+    def __init__(self) -> None:
+        self.runs: dict[int, values.Row] = {}
+        #: Each condemned name with its barrier, once that is known.
+        self.condemned: dict[str, int | None] = {}
+
+    def register(self, attempt: str) -> int:
+        """Begin a run, and return its number."""
+        number = len(self.runs) + 1
+        self.runs[number] = values.Row(State.RUNNING, attempt)
+        return number
+
+    def rows(self) -> tuple[tuple[int, values.Row], ...]:
+        """Return every run."""
+        return tuple(self.runs.items())
+
+    def last_number(self) -> int:
+        """Return the number of the run last registered."""
+        return len(self.runs)
+
+    def take_over(self, number: int, attempt: str) -> values.Row | None:
+        """Make the caller the run's writer, or return None if it is over."""
+        row = self.runs.get(number)
+        if row is None or row.state not in (State.RUNNING, State.COMMITTING):
+            return None
+        if row.state is State.RUNNING:
+            return self._change(number, attempt=attempt)
+        strays = row.strays | {row.attempt}
+        return self._change(
+            number, attempt=attempt, strays=strays, overtaken=True
+        )
+
+    def begin_commit(
+        self, number: int, attempt: str, document: values.Manifest
+    ) -> bool:
+        """Fix the manifest, unless the run was aborted or taken over."""
+        row = self.runs[number]
+        if row.state is not State.RUNNING or row.attempt != attempt:
+            return False
+        self._change(number, state=State.COMMITTING, document=document)
+        return True
+
+    def end_commit(self, number: int, attempt: str) -> None:
+        """Note that the manifest is there, and hear of the caller."""
+        state = self.runs[number].state
+        if state in (State.COMMITTING, State.ABORTING):
+            self._change(number, state=State.AVAILABLE)
+        self.hear(number, attempt)
+
+    def hear(self, number: int, attempt: str) -> None:
+        """Note that an attempt will not put the manifest any more."""
+        strays = self.runs[number].strays - {attempt}
+        self._change(number, strays=strays)
+
+    def bury(self, number: int) -> None:
+        """Note what an operator knows: no writer of this run is alive."""
+        self._change(number, strays=frozenset())
+
+    def begin_abort(
+        self, number: int, attempt: str | None, *, forced: bool
+    ) -> bool:
+        """Decide that a run shall end, unless it has ended already.
+
+        With `attempt` it is the writer's own revert, refused if the run was
+        taken over. `forced` allows it although somebody may be about to put
+        the manifest.
+        """
+        row = self.runs.get(number)
+        if row is None or attempt not in (None, row.attempt):
+            return False
+        if row.state in (State.ABORTING, State.ABORTED):
+            return True
+        if row.state not in (State.RUNNING, State.COMMITTING):
+            return False
+        strays = row.strays
+        if row.state is State.COMMITTING and attempt is None:
+            strays |= {row.attempt}
+        if strays and not forced:
+            return False
+        self._change(number, state=State.ABORTING, strays=strays)
+        return True
+
+    def end_abort(self, number: int) -> None:
+        """Note that the tombstone is there."""
+        if self.runs[number].state is State.ABORTING:
+            self._change(number, state=State.ABORTED)
+
+    def begin_delete(self, number: int) -> bool:
+        """Hide a backup, and tell whether it may be deleted."""
+        row = self.runs.get(number)
+        if row is None or row.state not in (State.AVAILABLE, State.DELETING):
+            return False
+        self._change(number, state=State.DELETING)
+        return True
+
+    def end_delete(self, number: int) -> None:
+        """Note that the manifest is gone."""
+        self._change(number, state=State.DELETED)
+
+    def noted(self) -> tuple[tuple[str, int | None], ...]:
+        """Return the condemned list."""
+        return tuple(self.condemned.items())
+
+    def condemn(self, names: Iterable[str]) -> None:
+        """Put names on the condemned list, with no barrier yet."""
+        for name in names:
+            self.condemned.setdefault(name, None)
+
+    def keep_barrier(self, names: Iterable[str], number: int) -> None:
+        """Note the barrier of names that have none."""
+        for name in names:
+            if self.condemned.get(name, number) is None:
+                self.condemned[name] = number
+
+    def unlist(self, names: Iterable[str]) -> None:
+        """Take names off the condemned list."""
+        for name in names:
+            self.condemned.pop(name, None)
+
+    def _change(self, number: int, **changes: Any) -> values.Row:
+        old = self.runs[number]
+        new = dataclasses.replace(old, **changes)
+        if new.state not in {old.state, *LEGAL[old.state]}:
+            raise values.Violation(
+                f'run {number} went from {old.state} to {new.state}'
+            )
+        self.runs[number] = new
+        return new

@@ -1,0 +1,89 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What must hold after every call, and what when all is quiet again."""
+
+from tests.unit.repository.protocol import values
+from tests.unit.repository.protocol import world as worlds
+from tests.unit.repository.protocol.values import State
+
+GOOD = (State.AVAILABLE,)
+UNDECIDED = (State.COMMITTING, State.ABORTING)
+MAY_HAVE_MANIFEST = (*UNDECIDED, State.AVAILABLE, State.DELETING)
+MAY_HAVE_TOMBSTONE = (State.ABORTING, State.ABORTED)
+
+
+def check(world: worlds.World) -> None:
+    """Check what holds after every call."""
+    for number, row in world.runs.items():
+        body = world.objects.get(values.manifest_name(number))
+        if isinstance(body, values.Manifest):
+            _check_manifest(world, number, row, body)
+        elif isinstance(body, values.Tombstone):
+            if row.state not in MAY_HAVE_TOMBSTONE:
+                raise values.Violation(
+                    f'run {number} is {row.state.value} with a tombstone'
+                )
+        elif row.state is State.AVAILABLE:
+            raise values.Violation(f'backup {number} has no manifest')
+
+
+def _check_manifest(
+    world: worlds.World,
+    number: int,
+    row: values.Row,
+    manifest: values.Manifest,
+) -> None:
+    late = row.overtaken and row.state is State.DELETING
+    if late or row.state is State.DELETED:
+        return
+    if row.state not in MAY_HAVE_MANIFEST:
+        raise values.Violation(
+            f'run {number} is {row.state.value} with a manifest'
+        )
+    missing = lost(world, manifest)
+    if missing:
+        raise values.Violation(
+            f'manifest {number} ({row.state.value}) lost {missing}'
+        )
+
+
+def lost(world: worlds.World, manifest: values.Manifest) -> list[str]:
+    """Tell which digests a manifest names but no reader would find."""
+    found: set[str] = set()
+    for name in manifest.indexes:
+        index = world.objects.get(name)
+        if isinstance(index, values.Index):
+            for pack, digests in index.packs:
+                body = world.objects.get(pack)
+                if pack in manifest.packs and isinstance(body, values.Pack):
+                    found.update(set(digests) & set(body.digests))
+    return [digest for digest in manifest.digests if digest not in found]
+
+
+def check_quiet(world: worlds.World) -> None:
+    """Check what holds when every run has ended and gc has run."""
+    needed: set[str] = set()
+    for number, row in world.runs.items():
+        if row.state is State.AVAILABLE:
+            name = values.manifest_name(number)
+            manifest = world.objects[name]
+            if isinstance(manifest, values.Manifest):
+                needed.update((name, *manifest.packs, *manifest.indexes))
+        elif row.state not in (State.ABORTED, State.DELETED):
+            raise values.Violation(f'run {number} is left {row.state.value}')
+    left = set(world.objects) - needed
+    if left:
+        raise values.Violation(f'nothing reaches {sorted(left)}')
+    gone = set(world.condemned) - set(world.objects)
+    if gone:
+        raise values.Violation(f'condemned but gone: {sorted(gone)}')
