@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import threading
-from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -61,3 +60,102 @@ class Database:
 
     def __str__(self) -> str:
         return str(self._place)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine, once the database is ready.
+
+        Every transaction of it is a writer on SQLite, even one that only
+        reads.
+        """
+        if self._engine is None:
+            with self._preparing:
+                if self._engine is None:
+                    self._engine = self._prepared()
+        return self._engine
+
+    def _prepared(self) -> sa.Engine:
+        self._place.make(install.fill)
+        engine = self._place.engine()
+        with self._explained(), _reading(engine).begin() as connection:
+            current = install.current(connection)
+            self._place.look(connection)
+        if not current:
+            self._bring_up(engine)
+        return engine
+
+    def _bring_up(self, engine: sa.Engine) -> None:
+        with self._explained():
+            try:
+                with engine.begin() as connection:
+                    install.bring_up(connection)
+            except sa.exc.DBAPIError:
+                # A server has no lock for tables that are not there yet:
+                # another process may just have made them.
+                with engine.connect() as connection:
+                    if not install.current(connection):
+                        raise
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Give a connection for a transaction that only reads.
+
+        :raises errors.CatalogError: the database cannot be used
+        """
+        engine = _reading(self.engine)
+        with self._explained(), engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Give a connection for a transaction that is alone in writing.
+
+        It is committed at the end, or rolled back where an error leaves.
+
+        :raises errors.CatalogFull: there is no space left
+        :raises errors.CatalogError: the database cannot be used
+        """
+        engine = self.engine
+        with self._explained(), engine.begin() as connection:
+            # SQLite has its lock already, and passes over FOR UPDATE.
+            if len(connection.execute(_LOCK).all()) != 1:
+                raise values.BadValueError('it has no identity')
+            yield connection
+
+    def check(self) -> list[str]:
+        """Return what is wrong in the database's files; reads all of it.
+
+        :raises errors.CatalogError: the database cannot be used
+        """
+        with self.read() as connection:
+            return self._place.check(connection)
+
+    def close(self) -> None:
+        """Close connections that are not in use; more can be opened."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what the database raises into errors that name a cure."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise self._place.explain(error.orig) from error
+        except sa.exc.SQLAlchemyError as error:
+            raise errors.CatalogError(f'catalog {self}: {error}') from error
+        except install.TooNewError as error:
+            raise errors.CatalogError(f'catalog {self} {error}') from error
+        except values.BadValueError as error:
+            raise self._place.damaged(error) from error
+
+
+def _reading(engine: sa.Engine) -> sa.Engine:
+    return engine.execution_options(**{sqlite.READING: True})
+
+
+class Client:
+    """Base of the parts of the catalog: something that uses its database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database

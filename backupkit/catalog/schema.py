@@ -22,6 +22,8 @@ same database (TaskFlow's do): nothing here looks at them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 REVISION = '0001'
@@ -43,7 +45,10 @@ TEXT_LENGTH = 65535
 METADATA = sa.MetaData()
 
 # Ids of volumes differ by case: MySQL must compare texts byte by byte.
-_MYSQL = {'mysql_charset': 'utf8mb4', 'mysql_collate': 'utf8mb4_bin'}
+_MYSQL: dict[str, Any] = {
+    'mysql_charset': 'utf8mb4',
+    'mysql_collate': 'utf8mb4_bin',
+}
 
 
 def _uuid(name: str, *, key: bool = False) -> sa.Column[str]:
@@ -159,9 +164,7 @@ BACKUPS = sa.Table(
     _flag('consistent'),
     _word('content'),
     _bytes('sequence'),
-    sa.Column(
-        'volume_generation', sa.String(OBJECT_LENGTH), nullable=False
-    ),
+    sa.Column('volume_generation', sa.String(OBJECT_LENGTH), nullable=False),
     _time('created_at'),
     _time('finished_at'),
     _time('verified_at'),

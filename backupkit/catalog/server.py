@@ -88,7 +88,9 @@ class Server:
         )
 
 
-def _note_process(connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+def _note_process(
+    connection: Any, record: sa.pool.ConnectionPoolEntry
+) -> None:
     record.info['pid'] = os.getpid()
 
 
@@ -99,5 +101,5 @@ def _refuse_other_process(
 ) -> None:
     """Leave a connection to the process that made it, before a fork."""
     if record.info['pid'] != os.getpid():
-        record.dbapi_connection = proxy.dbapi_connection = None  # type: ignore[assignment,misc] # as SQLAlchemy's documentation has it
+        record.dbapi_connection = proxy.dbapi_connection = None  # type: ignore[misc] # as SQLAlchemy's documentation has it
         raise sa.exc.DisconnectionError('made by another process')

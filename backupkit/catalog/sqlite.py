@@ -34,6 +34,7 @@ import urllib.parse
 
 import sqlalchemy as sa
 
+from backupkit.catalog import directory as directory_
 from backupkit import errors
 
 #: The execution option of connections that only read.
@@ -106,11 +107,11 @@ class SqliteFile:
 
     def _create(self, fill: Callable[[sa.Connection], None]) -> None:
         directory, name = os.path.split(self._path)
-        _make_directory(directory)
+        directory_.make(directory)
         self._refuse_companions()
         descriptor, draft = tempfile.mkstemp('.new', f'.{name}.', directory)
         try:
-            os.fchmod(descriptor, 0o660)
+            os.fchmod(descriptor, directory_.FILE_MODE)
             os.close(descriptor)
             with _engine(draft, self._busy_seconds).begin() as connection:
                 fill(connection)
@@ -121,9 +122,9 @@ class SqliteFile:
         except sa.exc.DBAPIError as error:
             raise self.explain(error.orig) from error
         finally:
-            _remove(draft)
-            _remove(f'{draft}-journal')
-        _sync_directory(directory)
+            directory_.remove(draft)
+            directory_.remove(f'{draft}-journal')
+        directory_.sync(directory)
 
     def _refuse_companions(self) -> None:
         for suffix in _COMPANIONS:
@@ -184,8 +185,7 @@ class SqliteFile:
             )
         if code == sqlite3.SQLITE_IOERR:
             return errors.CatalogError(
-                f'catalog {self._path}: {error}: look after its disk and '
-                'quota'
+                f'catalog {self._path}: {error}: look after its disk and quota'
             )
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             return self._unreachable(error)
@@ -255,30 +255,3 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql('PRAGMA journal_mode=TRUNCATE')
     connection.exec_driver_sql('PRAGMA synchronous=FULL')
     connection.exec_driver_sql('BEGIN IMMEDIATE')
-
-
-def _make_directory(path: str) -> None:
-    """Make a directory and its parents, each of mode 0770."""
-    if os.path.isdir(path):
-        return
-    _make_directory(os.path.dirname(path))
-    try:
-        os.mkdir(path, 0o770)
-    except FileExistsError:
-        return
-    os.chmod(path, 0o770)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

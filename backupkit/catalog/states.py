@@ -87,6 +87,12 @@ COMMITTED_FROM: frozenset[RunState] = frozenset(
     }
 )
 
+#: From where a run may be declared ended. One that is committing or
+#: suspended is aborted first, and undone.
+FINISHED_FROM: frozenset[RunState] = frozenset(
+    {RunState.RUNNING, RunState.ABORTED}
+)
+
 #: How a backup may go on. That its manifest was found makes any backup
 #: available that is not being deleted.
 BACKUP_MOVES: Mapping[model.BackupStatus, frozenset[model.BackupStatus]] = {

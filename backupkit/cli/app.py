@@ -64,18 +64,23 @@ class App(cliff_app.App):
         argparse_kwargs: dict[str, Any] | None = None,
     ) -> argparse.ArgumentParser:
         """Return the parser of what stands before the verb."""
-        parser = super().build_option_parser(
-            description,
-            version,
-            {
-                'prog': self.NAME,
-                'usage': '%(prog)s [options] COMMAND ...',
-                'allow_abbrev': False,
-                'formatter_class': argparse.RawDescriptionHelpFormatter,
-                'conflict_handler': 'resolve',
-            },
+        parser = argparse.ArgumentParser(
+            prog=self.NAME,
+            usage='%(prog)s [options] COMMAND ...',
+            description=description,
+            add_help=False,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **(argparse_kwargs or {}),
         )
-        parser.add_argument('--version', action=_VersionAction, nargs=0)
+        _add_configuration(parser)
+        _add_output(parser)
+        parser.add_argument(
+            '--version',
+            action=_VersionAction,
+            nargs=0,
+            help='Show the version, and exit.',
+        )
         parser.add_argument(
             '-h',
             '--help',
@@ -83,27 +88,6 @@ class App(cliff_app.App):
             nargs=0,
             default=self,
             help='Show this, and exit.',
-        )
-        parser.add_argument(
-            '--config-file',
-            action='append',
-            metavar='FILE',
-            help='Read this configuration file, and no default one. May be '
-            'repeated; later ones win.',
-        )
-        parser.add_argument(
-            '--config-dir',
-            action='append',
-            metavar='DIR',
-            help='Read the *.conf files of this directory, after the files. '
-            'May be repeated.',
-        )
-        parser.add_argument(
-            '--progress',
-            choices=progress.MODES,
-            default='auto',
-            help='How to show progress on stderr. auto: a bar on a terminal, '
-            'else a line every ten seconds. json: a JSON object a line.',
         )
         return parser
 
@@ -180,12 +164,62 @@ class App(cliff_app.App):
         )
 
 
+def _add_configuration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--config-file',
+        action='append',
+        metavar='FILE',
+        help='Read this configuration file, and no default one. May be '
+        'repeated; later ones win.',
+    )
+    parser.add_argument(
+        '--config-dir',
+        action='append',
+        metavar='DIR',
+        help='Read the *.conf files of this directory, after the files. '
+        'May be repeated.',
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--progress',
+        choices=progress.MODES,
+        default='auto',
+        help='How to show progress on stderr. auto: a bar on a terminal, '
+        'else a line every ten seconds. json: a JSON object a line.',
+    )
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument(
+        '-v',
+        '--verbose',
+        action='count',
+        dest='verbose_level',
+        default=1,
+        help='Tell on stderr what is done, step by step.',
+    )
+    loudness.add_argument(
+        '-q',
+        '--quiet',
+        action='store_const',
+        dest='verbose_level',
+        const=0,
+        help='Show no progress and no warnings.',
+    )
+    parser.add_argument(
+        '--log-file',
+        metavar='FILE',
+        help='Write the log to this file.',
+    )
+    parser.add_argument(
+        '--debug',
+        action='store_true',
+        help='Log everything, and show where an error comes from.',
+    )
+
+
 class _VersionAction(argparse.Action):
     """Look the version up only when it is asked for: it costs imports."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs['help'] = 'Show the version, and exit.'
-        super().__init__(*args, **kwargs)
 
     def __call__(
         self,

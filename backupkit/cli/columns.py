@@ -40,6 +40,17 @@ class Items(columns.FormattableColumn[Any]):
         return '\n'.join(_line(item) for item in self._value)
 
 
+class Drawn(columns.FormattableColumn[Any]):
+    """A structure that has a form of its own for people."""
+
+    def __init__(self, value: Any, text: str) -> None:
+        super().__init__(value)
+        self._text = text
+
+    def human_readable(self) -> str:
+        return self._text
+
+
 def show(
     values: Mapping[str, Any],
 ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -76,6 +87,8 @@ def plain(value: Any) -> Any:
 
 
 def _column(name: str, value: Any) -> Any:
+    if isinstance(value, Drawn):
+        return value
     value = plain(value)
     if isinstance(value, list | dict):
         return Items(value)

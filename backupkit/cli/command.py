@@ -83,9 +83,11 @@ class _Display(Command):
         column_names: Sequence[str],
     ) -> tuple[list[str], list[bool] | None]:
         try:
-            return super()._generate_columns_and_selector(  # type: ignore[misc]  # of cliff's class beside this one
+            chosen: tuple[list[str], list[bool] | None]
+            chosen = super()._generate_columns_and_selector(  # type: ignore[misc]  # of cliff's class beside this one
                 parsed_args, column_names
             )
+            return chosen
         except ValueError:
             wanted = ', '.join(parsed_args.columns)
             raise errors.UsageError(

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from cliff import _argparse
 from cliff import complete
 
 from backupkit import errors
@@ -60,7 +61,9 @@ class Complete(complete.CompleteCommand):
 
     def _tree(self, name: str) -> argparse.ArgumentParser:
         """Put the parsers of all commands below the program's own."""
-        root = argparse.ArgumentParser(
+        # cliff's own parser knows how the parsers of commands settle
+        # conflicts.
+        root = _argparse.ArgumentParser(
             name, add_help=False, parents=[self.app.parser]
         )
         below: dict[tuple[str, ...], Any] = {(): root.add_subparsers()}
@@ -69,7 +72,9 @@ class Complete(complete.CompleteCommand):
             for depth in range(len(nouns)):
                 path = tuple(nouns[: depth + 1])
                 if path not in below:
-                    noun = below[path[:-1]].add_parser(path[-1])
+                    noun = below[path[:-1]].add_parser(
+                        path[-1], help=f'Commands for a {path[-1]}.'
+                    )
                     below[path] = noun.add_subparsers()
             made = point.load()(self.app, None)
             full = made.get_parser(f'{name} {command}')

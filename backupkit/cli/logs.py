@@ -67,12 +67,19 @@ def configure(
     if options.log_file:
         conf.set_override('log_file', options.log_file)
     if options.debug:
-        conf.set_override('debug', True)
+        conf.set_override('debug', override=True)
     elsewhere = conf.log_file or conf.log_dir or conf.use_journal
     if verbose or options.debug or not elsewhere:
         # oslo.log's own last resort is stdout, which belongs to results.
-        conf.set_override('use_stderr', True)
+        conf.set_override('use_stderr', override=True)
     log.setup(conf, 'backupkit')
+    _quieten(options)
+
+
+def _quieten(options: argparse.Namespace) -> None:
+    """Keep TaskFlow from telling again, at length, what an error says."""
+    if not options.debug:
+        logging.getLogger('taskflow').setLevel(logging.CRITICAL)
 
 
 def _has_options(conf: cfg.ConfigOpts) -> bool:

@@ -33,7 +33,10 @@ from backupkit.conf import opts
 from backupkit import errors
 
 #: Libraries whose options may stand in our files too.
-_LIBRARIES = ('oslo.log', 'oslo.concurrency', 'oslo.privsep')
+_LIBRARIES = ('oslo.log', 'oslo.concurrency')
+#: Sections of privsep contexts, which whoever declares one names; reading
+#: the options of oslo.privsep would import an installed eventlet.
+_CONTEXT = 'privsep'
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,62}')
 _KINDS = {'backend': 'enabled_backends', 'target': 'enabled_targets'}
 
@@ -194,6 +197,8 @@ class _Comparison:
 
     def _section(self, section: str) -> Iterator[Problem]:
         """Judge a section that is neither a backend's nor a target's."""
+        if section.lower().startswith(_CONTEXT):
+            return
         names = _names(self._known.get(_home(section), ()))
         if set(self._written[section]) - names or not names:
             names |= _library_options().get(_home(section), set())

@@ -24,6 +24,9 @@ from collections.abc import Iterator, Sequence
 
 from backupkit import model
 
+#: Memory of one block; ``bytearray`` unless a writer asks for another kind.
+Block = bytearray | memoryview
+
 
 class Reader(abc.ABC):
     """Something whose plain bytes can be read in any order.
@@ -40,7 +43,7 @@ class Reader(abc.ABC):
         """Yield extents in order that tile ``[0, size_bytes)``."""
 
     @abc.abstractmethod
-    def read_into(self, offset: int, buffers: Sequence[bytearray]) -> None:
+    def read_into(self, offset: int, buffers: Sequence[Block]) -> None:
         """Fill the buffers, one behind the other, from ``offset`` on.
 
         :raises errors.SourceError: the range cannot be read whole
@@ -57,8 +60,15 @@ class Writer(abc.ABC):
     All methods but ``finish`` are called by several threads at once.
     """
 
+    def make_buffers(self, count: int, block_bytes: int) -> Sequence[Block]:
+        """Return memory for blocks, of the kind that suits ``write`` best.
+
+        Each thread asks once and uses the memory again for every batch.
+        """
+        return [bytearray(block_bytes) for _ in range(count)]
+
     @abc.abstractmethod
-    def write(self, offset: int, buffers: Sequence[bytearray]) -> None:
+    def write(self, offset: int, buffers: Sequence[Block]) -> None:
         """Take the buffers, whose bytes lie one behind the other.
 
         The caller may use them again as soon as this returns.

@@ -20,7 +20,7 @@ interpreter's lock; Python's own work is per batch or per block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import threading
 
 from backupkit.copy import control as control_
@@ -105,7 +105,7 @@ class _Work:
     def run(self, writer: interface.Writer) -> None:
         """Copy batches until there are no more, or the run was stopped."""
         count = max(1, BATCH_BYTES // self._block)
-        buffers = [bytearray(self._block) for _ in range(count)]
+        buffers = writer.make_buffers(count, self._block)
         while (extent := self._next()) is not None:
             if extent.kind == model.ExtentKind.ZERO:
                 writer.zero(extent.offset, extent.length)
@@ -120,13 +120,13 @@ class _Work:
     def _copy(
         self,
         extent: model.Extent,
-        buffers: list[bytearray],
+        buffers: Sequence[interface.Block],
         writer: interface.Writer,
     ) -> None:
         whole, rest = divmod(extent.length, self._block)
         used = buffers[:whole]
         if rest:
-            used.append(bytearray(rest))
+            used = [*used, *writer.make_buffers(1, rest)]
         self._reader.read_into(extent.offset, used)
         writer.write(extent.offset, used)
         self._control.advance(extent.length, extent.length)
@@ -175,9 +175,7 @@ def _split(
                 if extent.end < end:
                     kind = model.ExtentKind.DATA
                     continue
-                yield model.Extent(
-                    begin, end - begin, model.ExtentKind.DATA
-                )
+                yield model.Extent(begin, end - begin, model.ExtentKind.DATA)
                 begin = end
         kind = extent.kind
     if kind is not None and size_bytes > begin:

@@ -21,12 +21,12 @@ import stat
 from types import TracebackType
 from typing import Self
 
+from backupkit.copy import direct
 from backupkit.copy import interface
 from backupkit import errors
 from backupkit import model
 
-_ZEROS = bytes(1 << 20)
-_IOV_LIMIT = 1024
+_ZEROS = direct.aligned(1 << 20)
 
 
 class _RawFile:
@@ -42,9 +42,13 @@ class _RawFile:
             raise errors.SourceError(
                 f'cannot open {path}: {exc.strerror}'
             ) from exc
+        self._file = direct.DirectFile(
+            self._fd, flags & (os.O_RDWR | os.O_RDONLY)
+        )
 
     def close(self) -> None:
         """Close it; closing twice is fine."""
+        self._file.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -74,56 +78,26 @@ class RawReader(_RawFile, interface.Reader):
         super().__init__(path, os.O_RDONLY)
         self.size_bytes = size_bytes
         self._extents = extents
-        self._drop = not _is_cached(self._fd, size_bytes)
 
     def extents(self) -> Iterator[model.Extent]:
         return iter(self._extents)
 
-    def read_into(self, offset: int, buffers: Sequence[bytearray]) -> None:
+    def read_into(
+        self, offset: int, buffers: Sequence[interface.Block]
+    ) -> None:
         length = sum(len(buffer) for buffer in buffers)
-        start = offset
-        views: list[bytearray | memoryview] = list(buffers)
-        while length:
-            count = self._read(offset, views)
-            offset += count
-            length -= count
-            if length:
-                views = _rest(views, count)
-        if self._drop:
-            os.posix_fadvise(
-                self._fd, start, offset - start, os.POSIX_FADV_DONTNEED
-            )
-
-    def _read(
-        self, offset: int, views: list[bytearray | memoryview]
-    ) -> int:
         try:
-            count = os.preadv(self._fd, views[:_IOV_LIMIT], offset)
+            count = self._file.read_into(offset, buffers)
         except OSError as exc:
             raise errors.SourceError(
                 f'cannot read {self.path} at {offset}: {exc.strerror}'
             ) from exc
-        if not count:
+        if count < length:
             raise errors.VolumeChanged(
-                f'{self.path} ends at {offset} of {self.size_bytes} bytes: '
-                'it became shorter while it was read'
+                f'{self.path} ends at {offset + count} of '
+                f'{self.size_bytes} bytes: it became shorter while it was '
+                'read'
             )
-        return count
-
-
-def _is_cached(fd: int, size_bytes: int) -> bool:
-    """Guess whether others use the volume's pages: then they stay.
-
-    A volume that was not in the page cache when we came shall not be left
-    there by us. The first and middle pages stand for the rest.
-    """
-    try:
-        os.preadv(fd, [bytearray(1)], size_bytes // 2, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 class RawWriter(_RawFile, interface.Writer):
@@ -132,34 +106,24 @@ class RawWriter(_RawFile, interface.Writer):
     :param reads_zero: the volume reads as zeros where nothing was written
     """
 
-    def __init__(
-        self, path: str, size_bytes: int, reads_zero: bool
-    ) -> None:
+    def __init__(self, path: str, size_bytes: int, reads_zero: bool) -> None:
         super().__init__(path, os.O_RDWR)
         self._size = size_bytes
         self._reads_zero = reads_zero
         self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
 
-    def write(self, offset: int, buffers: Sequence[bytearray]) -> None:
-        length = sum(len(buffer) for buffer in buffers)
-        start = offset
-        views: list[bytearray | memoryview] = list(buffers)
-        while length:
-            count = self._write(offset, views)
-            offset += count
-            length -= count
-            if length:
-                views = _rest(views, count)
-        # Begins the writing back now, so that the end need not wait long.
-        os.posix_fadvise(
-            self._fd, start, offset - start, os.POSIX_FADV_DONTNEED
-        )
+    def make_buffers(
+        self, count: int, block_bytes: int
+    ) -> Sequence[interface.Block]:
+        memory = direct.aligned(count * block_bytes)
+        return [
+            memory[at : at + block_bytes]
+            for at in range(0, count * block_bytes, block_bytes)
+        ]
 
-    def _write(
-        self, offset: int, views: Sequence[bytes | bytearray | memoryview]
-    ) -> int:
+    def write(self, offset: int, buffers: Sequence[interface.Block]) -> None:
         try:
-            return os.pwritev(self._fd, views[:_IOV_LIMIT], offset)
+            self._file.write_from(offset, buffers)
         except OSError as exc:
             raise self._failed(offset, exc) from exc
 
@@ -175,7 +139,8 @@ class RawWriter(_RawFile, interface.Writer):
         for begin, stop in self._stored_ranges(offset, end):
             while begin < stop:
                 piece = _ZEROS[: min(len(_ZEROS), stop - begin)]
-                begin += self._write(begin, [piece])
+                self.write(begin, [piece])
+                begin += len(piece)
 
     def _stored_ranges(
         self, offset: int, end: int
@@ -205,17 +170,3 @@ class RawWriter(_RawFile, interface.Writer):
             raise errors.SourceError(
                 f'cannot make {self.path} durable: {exc.strerror}'
             ) from exc
-
-
-def _rest(
-    views: Sequence[bytearray | memoryview], count: int
-) -> list[bytearray | memoryview]:
-    """Return what is left of buffers after ``count`` bytes."""
-    left: list[bytearray | memoryview] = []
-    for view in views:
-        if count >= len(view):
-            count -= len(view)
-        else:
-            left.append(memoryview(view)[count:])
-            count = 0
-    return left

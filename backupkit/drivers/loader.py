@@ -24,7 +24,6 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import difflib
-import functools
 import importlib.metadata
 import inspect
 import logging
@@ -54,18 +53,13 @@ class _Kind:
     base: type[contract.Driver]
 
 
-_VOLUME = _Kind(
-    'volume',
-    'backend',
-    'backupkit.volumes',
-    volume.VolumeDriver,
-)
-_TARGET = _Kind(
-    'target',
-    'target',
-    'backupkit.targets',
-    target.Target,
-)
+_VOLUME = _Kind('volume', 'backend', 'backupkit.volumes', volume.VolumeDriver)
+_TARGET = _Kind('target', 'target', 'backupkit.targets', target.Target)
+
+#: The options of each class that was loaded. Kept, so that a section can be
+#: read twice even where the options that a driver makes anew each time do
+#: not compare as equal.
+_OPTIONS: dict[type[contract.Driver], Sequence[cfg.Opt]] = {}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,18 +164,18 @@ def _has_wrappers(loaded: type[contract.Driver]) -> bool:
     )
 
 
-@functools.cache
 def _section_options(
     kind: _Kind, driver: str, loaded: type[contract.Driver]
 ) -> Sequence[cfg.Opt]:
-    # Kept, so that a section can be read twice even where the options that
-    # a driver makes anew each time do not compare as equal.
-    with _isolated(kind, driver):
-        own = tuple(loaded.get_options())
-        wrappers = wrapping.get_options() if _has_wrappers(loaded) else ()
-        options = (section.DRIVER_OPT, *own, *wrappers)
-        scratch = cfg.ConfigOpts()
-        scratch.register_opts(options)
+    options = _OPTIONS.get(loaded)
+    if options is None:
+        with _isolated(kind, driver):
+            own = tuple(loaded.get_options())
+            wrappers = wrapping.get_options() if _has_wrappers(loaded) else ()
+            options = (section.DRIVER_OPT, *own, *wrappers)
+            # Two options of one name show here, before any section is read.
+            cfg.ConfigOpts().register_opts(options)
+        _OPTIONS[loaded] = options
     return options
 
 

@@ -19,3 +19,9 @@ in :mod:`tasks` and are given their drivers by the process's
 :mod:`environment`. :mod:`engine` runs a flow, and :mod:`recovery` clears
 what a run left that could not undo itself.
 """
+
+import sys
+
+# futurist, below TaskFlow, imports an installed eventlet by itself, which
+# then is half in use. None says that there is none.
+sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type] # None is legal

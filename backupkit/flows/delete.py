@@ -28,8 +28,10 @@ from backupkit.flows.tasks import upkeep
 def flow(target: str) -> linear_flow.Flow:
     """Return the tasks that delete one backup."""
     env = environment.current()
-    return linear_flow.Flow('delete').add(
+    steps = linear_flow.Flow('delete')
+    steps.add(
         upkeep.BeginDelete(env),
         upkeep.Delete(env, env.drivers.target(target)),
         upkeep.RecordDelete(env),
     )
+    return steps

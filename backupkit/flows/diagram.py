@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import itertools
 from typing import Any, cast
 
 from taskflow.patterns import linear_flow
@@ -63,9 +64,7 @@ def plan(
     No driver is loaded and no catalog opened for it.
     """
     nothing: Any = None
-    env = environment.Environment(
-        _Placeholders(), nothing, control_.Control()
-    )
+    env = environment.Environment(_Placeholders(), nothing, control_.Control())
     with environment.using(env):
         flow = factory(**arguments)
     return tuple(
@@ -104,7 +103,7 @@ def as_dot(name: str, steps: Sequence[StepPlan]) -> str:
         makers.update(dict.fromkeys(step.provides, step.task))
     lines.extend(
         f'  "{before.task}" -> "{after.task}"'
-        for before, after in zip(steps, steps[1:])
+        for before, after in itertools.pairwise(steps)
     )
     return '\n'.join([*lines, '}'])
 
@@ -119,5 +118,7 @@ def as_rst(steps: Sequence[StepPlan]) -> str:
     )
     for row in rows:
         for number, cell in enumerate(row):
-            lines.append(f'   {"* -" if not number else "  -"} {cell}'.rstrip())
+            lines.append(
+                f'   {"* -" if not number else "  -"} {cell}'.rstrip()
+            )
     return '\n'.join(lines)

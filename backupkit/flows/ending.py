@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""How a backup ends that did not become one."""
+"""How a backup ends that did not become one, or is one no more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ import logging
 
 from backupkit import catalog as catalog_
 from backupkit.drivers import target as target_
+from backupkit import errors
 from backupkit.flows import faults
+from backupkit import model
 
 LOG = logging.getLogger(__name__)
 
@@ -48,3 +50,18 @@ def abandon(
     LOG.warning('backup %s turned out to be committed', backup_id)
     catalog.finish_backup(run_id, summary)
     return False
+
+
+def mark_damaged(
+    catalog: catalog_.Catalog, report: target_.Report, *backup_ids: str
+) -> None:
+    """Write into the catalog which backups a report says are hurt."""
+    hurt = {name for finding in report.findings for name in finding.backup_ids}
+    for backup_id in hurt.union(backup_ids):
+        try:
+            row = catalog.backup(backup_id)
+        except errors.NotFound:
+            # Another catalog wrote it, or it is forgotten here.
+            continue
+        if row.status == model.BackupStatus.AVAILABLE:
+            catalog.update_backup(backup_id, status=model.BackupStatus.DAMAGED)

@@ -27,6 +27,7 @@ import dataclasses
 import logging
 from typing import Any
 
+from backupkit import catalog as catalog_
 from backupkit import errors
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
@@ -86,8 +87,9 @@ def run(
     :raises errors.Suspended: it was suspended; what is kept stays
     :raises errors.CatalogError: it could not be kept, and did not begin
     """
-    backend = persistence.open_backend(environment.catalog)
-    with environment_.using(environment), persistence.reporting():
+    catalog = environment.catalog
+    backend = persistence.open_backend(catalog)
+    with environment_.using(environment), persistence.reporting(catalog):
         book = models.LogBook(f'run {run_id}', uuid=run_id)
         with persistence.connected(backend) as connection:
             connection.save_logbook(book)
@@ -99,22 +101,25 @@ def run(
             backend=backend,
             engine='serial',
         )
-        environment.catalog.set_flow(run_id, engine.storage.flow_uuid)
     try:
         engine.run()
     except Exception as exc:  # noqa: BLE001 - the edge of the flow engine
-        return _failed(engine, exc)
-    return Outcome(engine.storage.fetch_all())
+        outcome = _failed(catalog, engine, exc)
+    else:
+        outcome = Outcome(engine.storage.fetch_all())
+    # It has ended for good: its steps are of no more use.
+    persistence.forget(backend, run_id)
+    return outcome
 
 
-def _failed(engine: Any, exc: Exception) -> Outcome:
+def _failed(catalog: catalog_.Catalog, engine: Any, exc: Exception) -> Outcome:
     """Tell what failed first, and whether all was reverted after it."""
     step, cause = '', exc
     for name, failure in engine.storage.get_execute_failures().items():
         step, cause = name, failure.exception or exc
         break
     if isinstance(cause, exceptions.StorageFailure):
-        error = persistence.as_error(cause)
+        error: errors.BackupkitError = persistence.as_error(catalog, cause)
     else:
         error = faults.as_error(cause, 'flow')
     LOG.debug('flow failed in step %s', step or '(none)', exc_info=exc)

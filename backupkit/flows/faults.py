@@ -50,7 +50,7 @@ def attributed(driver: contract.Driver) -> Iterator[None]:
         yield
     except errors.BackupkitError:
         raise
-    except Exception as exc:  # noqa: BLE001 - see above
+    except Exception as exc:
         is_target = isinstance(driver, target_.Target)
         kind = 'target' if is_target else 'backend'
         error = errors.TargetError if is_target else errors.SourceError

@@ -59,11 +59,12 @@ class Ledger:
         self, thing: Thing, details: Mapping[str, Any]
     ) -> catalog_.LedgerEntry:
         """Return the entry of a thing, made now where there is none."""
-        # Adding what is there already leaves it as it is.
-        self._catalog.ledger_add(
-            thing.run_id, thing.kind, thing.name, dict(details)
-        )
         entry = self.find(thing)
+        if entry is None:
+            self._catalog.ledger_add(
+                thing.run_id, thing.kind, thing.name, details
+            )
+            entry = self.find(thing)
         if entry is None:
             raise errors.CatalogError(
                 f'the ledger has lost {thing.kind} {thing.name}'

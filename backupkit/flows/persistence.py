@@ -23,22 +23,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import importlib.util
+import logging
 import pathlib
 import re
 import sys
 import types
 from typing import Any
 
-# futurist, below TaskFlow, imports an installed eventlet by itself.
-sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type] # says: none
+from taskflow import exceptions
+from taskflow.persistence import base
 
-from taskflow import exceptions  # noqa: E402 - after eventlet is ruled out
-from taskflow.persistence import backends  # noqa: E402 - as above
+from backupkit import catalog as catalog_
+from backupkit import errors
 
-from backupkit import catalog as catalog_  # noqa: E402 - as above
-from backupkit import errors  # noqa: E402 - as above
+LOG = logging.getLogger(__name__)
 
 _MIGRATION = 'taskflow.persistence.backends.sqlalchemy.migration'
+_PROGRESS = frozenset({'progress', 'progress_details'})
 _REVISION = re.compile(r"^(down_)?revision = ['\"](\w+)['\"]", re.MULTILINE)
 
 
@@ -63,13 +64,8 @@ def _import_later(name: str) -> types.ModuleType:
     return module
 
 
-_import_later(_MIGRATION)
-
-from taskflow.persistence.backends import impl_sqlalchemy  # noqa: E402 - ditto
-
-
 @contextlib.contextmanager
-def reporting() -> Iterator[None]:
+def reporting(catalog: catalog_.Catalog) -> Iterator[None]:
     """Turn TaskFlow's storage failures into errors of the catalog.
 
     :raises errors.CatalogError: a flow could not be stored or read
@@ -77,22 +73,78 @@ def reporting() -> Iterator[None]:
     try:
         yield
     except exceptions.StorageFailure as exc:
-        raise as_error(exc) from exc
+        raise as_error(catalog, exc) from exc
 
 
-def as_error(exc: BaseException) -> errors.BackupkitError:
+def as_error(
+    catalog: catalog_.Catalog, exc: BaseException
+) -> errors.CatalogError:
     """Return the catalog's error behind a storage failure."""
-    cause = exc.__cause__ or exc
-    return catalog_.as_error(cause, 'keeping a flow')
+    return catalog.explain(exc.__cause__ or exc)
 
 
-def open_backend(catalog: catalog_.Catalog) -> Any:
+class Backend(base.Backend):  # type: ignore[misc]  # TaskFlow has no types
+    """TaskFlow's SQLAlchemy backend, with one connection for all uses.
+
+    A connection of TaskFlow's makes its own table objects, for which
+    SQLAlchemy compiles every statement anew; it holds nothing else.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__({})
+        self._inner = inner
+        self._connection = _Connection(inner.get_connection())
+
+    def get_connection(self) -> Any:
+        """Return the connection; closing it does nothing."""
+        return self._connection
+
+    def close(self) -> None:
+        """Let go of what the backend holds."""
+        self._inner.close()
+
+
+class _Connection:
+    """Leaves out the writes that would only tell a task's progress.
+
+    TaskFlow makes two for each task. Nobody reads them: progress is
+    reported by the run's control.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._written: dict[str, dict[str, Any]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def update_atom_details(self, atom: Any) -> Any:
+        """Write a task's details, if there is more than progress in them."""
+        told = atom.to_dict()
+        told['meta'] = {
+            key: value
+            for key, value in (told['meta'] or {}).items()
+            if key not in _PROGRESS
+        }
+        if self._written.get(atom.uuid) == told:
+            return atom
+        updated = self._inner.update_atom_details(atom)
+        self._written[atom.uuid] = told
+        return updated
+
+
+def open_backend(catalog: catalog_.Catalog) -> Backend:
     """Return TaskFlow's backend on the catalog's database, schema and all.
 
     :raises errors.CatalogError: the schema cannot be made or read
     """
-    backend = impl_sqlalchemy.SQLAlchemyBackend({}, engine=catalog.engine)
-    with reporting(), connected(backend) as connection:
+    _import_later(_MIGRATION)
+    from taskflow.persistence.backends import impl_sqlalchemy
+
+    backend = Backend(
+        impl_sqlalchemy.SQLAlchemyBackend({}, engine=catalog.engine)
+    )
+    with reporting(catalog), connected(backend) as connection:
         if not _at_head(catalog.engine):
             connection.upgrade()
     return backend
@@ -131,17 +183,21 @@ def heads() -> set[str]:
 
 
 @contextlib.contextmanager
-def connected(backend: Any) -> Iterator[Any]:
+def connected(backend: Backend) -> Iterator[Any]:
     """Yield a connection of TaskFlow's, closed afterwards."""
     with contextlib.closing(backend.get_connection()) as connection:
         yield connection
 
 
-def forget(catalog: catalog_.Catalog, run_id: str) -> None:
-    """Remove what is kept of a run's flow; absent is fine."""
-    backend = open_backend(catalog)
-    with reporting(), connected(backend) as connection:
+def forget(backend: Backend, run_id: str) -> None:
+    """Remove what is kept of a run's flow; absent is fine.
+
+    Where the database cannot be written now it stays, and is harmless.
+    """
+    with connected(backend) as connection:
         try:
             connection.destroy_logbook(run_id)
         except exceptions.NotFound:
             pass
+        except exceptions.StorageFailure as exc:
+            LOG.warning('the flow of run %s is not removed: %s', run_id, exc)

@@ -40,10 +40,6 @@ LOG = logging.getLogger(__name__)
 _ORDER = (ledger.ATTACHMENT, ledger.SNAPSHOT, ledger.VOLUME)
 
 
-class Leftover(errors.BackupkitError):
-    """A thing in the ledger that cannot be removed from here."""
-
-
 def settle(
     environment: environment_.Environment,
     run: catalog_.Run,
@@ -57,21 +53,25 @@ def settle(
     :raises errors.BackupkitError: its target or catalog cannot be asked
         now; the run stays live, so that nothing it may hold is given away
     """
-    catalog = environment.catalog
-    if not run.live:
-        clear(environment, run.run_id)
-        return
-    aborted = True
-    if run.kind == catalog_.RunKind.BACKUP and run.backup_id:
-        target = environment.drivers.target(run.target)
-        aborted = ending.abandon(
-            catalog, target, run.run_id, run.backup_id
-        )
-    else:
-        catalog.abort_run(run.run_id)
+    aborted = run.live and stop(environment, run)
     clear(environment, run.run_id)
     if aborted:
-        catalog.finish_run(run.run_id, catalog_.RunState.ABORTED, reason)
+        environment.catalog.finish_run(
+            run.run_id, catalog_.RunState.ABORTED, reason
+        )
+
+
+def stop(environment: environment_.Environment, run: catalog_.Run) -> bool:
+    """Make sure that a run never commits; False where it did already.
+
+    It stays live: its process, if there is one, still holds what it holds.
+    """
+    catalog = environment.catalog
+    if run.kind != catalog_.RunKind.BACKUP or not run.backup_id:
+        catalog.abort_run(run.run_id)
+        return True
+    target = environment.drivers.target(run.target)
+    return ending.abandon(catalog, target, run.run_id, run.backup_id)
 
 
 def clear(
@@ -118,7 +118,7 @@ def remove(
         ledger.VOLUME: _delete_volume,
     }
     if entry.kind not in removers:
-        raise Leftover(f'a {entry.kind} is not ours to remove')
+        raise errors.Conflict(f'a {entry.kind} is not ours to remove')
     backend = entry.details['backend']
     driver = environment.drivers.volume_driver(backend)
     with faults.attributed(driver):
@@ -130,12 +130,12 @@ def remove(
     environment.catalog.ledger_remove(entry.entry_id)
 
 
-def _detach(
-    driver: volume_.VolumeDriver, entry: catalog_.LedgerEntry
-) -> None:
+def _detach(driver: volume_.VolumeDriver, entry: catalog_.LedgerEntry) -> None:
     """Undo an attachment, even one of which only the intent is known."""
     if entry.host != socket.gethostname():
-        raise Leftover(f'it was attached on host {entry.host}: clear it there')
+        raise errors.Conflict(
+            f'it was attached on host {entry.host}: clear it there'
+        )
     plain = entry.details['attachment']
     if plain is None:
         try:
@@ -170,7 +170,7 @@ def _delete_volume(
     except errors.VolumeNotFound:
         return
     if not entry.details['made']:
-        raise Leftover(
+        raise errors.Conflict(
             f'whether volume {entry.name} was made by the run is not known; '
             f'if it is of no use: backupkit volume delete {entry.name}'
         )

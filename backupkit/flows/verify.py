@@ -24,7 +24,9 @@ from backupkit.flows.tasks import upkeep
 def flow(target: str) -> linear_flow.Flow:
     """Return the tasks that verify one backup."""
     env = environment.current()
-    return linear_flow.Flow('verify').add(
+    steps = linear_flow.Flow('verify')
+    steps.add(
         upkeep.Verify(env, env.drivers.target(target)),
         upkeep.RecordVerify(env),
     )
+    return steps

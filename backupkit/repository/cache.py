@@ -62,9 +62,7 @@ class IndexCache:
         self._repository = repository
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if directory is None:
-            self._temporary = tempfile.TemporaryDirectory(
-                prefix='backupkit-'
-            )
+            self._temporary = tempfile.TemporaryDirectory(prefix='backupkit-')
             directory = self._temporary.name
         self._path = pathlib.Path(directory, repository.repository_id)
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,9 +133,7 @@ class IndexCache:
             except (errors.NotFound, errors.IntegrityError) as exc:
                 LOG.debug('backup %s is not reused: %s', backup_id, exc)
                 continue
-            packs = {
-                one for one in manifest.packs if one.owner == backup_id
-            }
+            packs = {one for one in manifest.packs if one.owner == backup_id}
             self._fetch(backup_id, manifest.part_ids(backup_id), packs)
         self._save()
 
@@ -255,9 +251,7 @@ class IndexCache:
 
     def _load_again(self) -> None:
         """Search the merged segments; those made from tails stay."""
-        tails = [
-            one for one in self._segments if isinstance(one._data, bytes)
-        ]
+        tails = [one for one in self._segments if isinstance(one._data, bytes)]
         owners = set(self._owners)
         self._load()
         self._segments += tails
@@ -305,9 +299,7 @@ class IndexCache:
 def _renumbered(
     segment: index.Segment, order: dict[layout.PackId, int]
 ) -> Iterator[bytes]:
-    numbers = [
-        order[pack].to_bytes(4, 'little') for pack in segment.packs
-    ]
+    numbers = [order[pack].to_bytes(4, 'little') for pack in segment.packs]
     for record in segment.packed():
         number = int.from_bytes(record[32:36], 'little')
         yield record[:32] + numbers[number] + record[36:]

@@ -161,9 +161,7 @@ class Checker:
         :raises errors.ObjectNotFound: it is gone
         :raises errors.FormatError: it is damaged
         """
-        segment = index.check_part(
-            self._repository.store.get(part.name), part
-        )
+        segment = index.check_part(self._repository.store.get(part.name), part)
         self._sizes.update(segment.packs)
 
     def stray(self, packs: Iterable[layout.PackId]) -> None:
@@ -203,7 +201,9 @@ class Checker:
         try:
             entries = self._repository.table(pack)
             if store.get(pack.name, 0, 8) != pack_.MAGIC:
-                raise errors.FormatError('the pack does not begin as it should')
+                raise errors.FormatError(
+                    'the pack does not begin as it should'
+                )
             for run in pack_.runs_of(entries, _RUN_BYTES):
                 self._control.check()
                 self._read_run(pack, run, state)
@@ -242,17 +242,13 @@ class Checker:
             return False
         return digest(plain) == entry.digest
 
-    def _walk(
-        self, manifest: manifest_.Manifest, backup_id: str
-    ) -> None:
+    def _walk(self, manifest: manifest_.Manifest, backup_id: str) -> None:
         """Check that every node and chunk of the map has a good place."""
         good = frozenset(
             pack for pack in manifest.packs if not self._states[pack].problem
         )
         chunks = chunks_.ChunkReader(self._repository, self._cache, good)
-        map_ = tree.MapReader(
-            manifest.geometry, manifest.root, chunks.node
-        )
+        map_ = tree.MapReader(manifest.geometry, manifest.root, chunks.node)
         lost = 0
         for leaf in range(manifest.geometry.leaves):
             try:

@@ -33,7 +33,7 @@ class Wanted(NamedTuple):
     """A chunk that is wanted, and the buffer for its plain bytes."""
 
     digest: bytes
-    buffer: bytearray
+    buffer: bytearray | memoryview
 
 
 class ChunkReader:
@@ -164,9 +164,7 @@ class ChunkReader:
         except AttributeError:
             buffer = bytearray(0)
         if len(buffer) < length:
-            buffer = self._local.scratch = bytearray(
-                max(length, _RUN_BYTES)
-            )
+            buffer = self._local.scratch = bytearray(max(length, _RUN_BYTES))
         return memoryview(buffer)[:length]
 
 
@@ -193,5 +191,3 @@ def _check_lengths(run: Iterable[tuple[index.Place, Wanted]]) -> None:
 
 def _lost(key: bytes, problem: str) -> errors.Damaged:
     return errors.Damaged(f'chunk {key.hex()} cannot be read: {problem}')
-
-

@@ -52,7 +52,7 @@ class Encoder:
         self._level = DEFAULT_LEVELS[name] if level is None else level
         self._local = threading.local()
 
-    def encode(self, chunk: bytearray) -> tuple[int, Buffer]:
+    def encode(self, chunk: bytearray | memoryview) -> tuple[int, Buffer]:
         """Return the codec number that was used, and the stored bytes.
 
         The chunk itself is returned where it would not shrink by at least
@@ -65,16 +65,18 @@ class Encoder:
             return NONE, chunk
         return self.number, stored
 
-    def _shrinks(self, chunk: bytearray) -> bool:
+    def _shrinks(self, chunk: Buffer) -> bool:
         """Tell from three samples whether compression is worth a try."""
         if len(chunk) < 8 * _SAMPLE:
             return True
         middle = len(chunk) // 2
-        sample = b''.join((
-            memoryview(chunk)[:_SAMPLE],
-            memoryview(chunk)[middle : middle + _SAMPLE],
-            memoryview(chunk)[-_SAMPLE:],
-        ))
+        sample = b''.join(
+            (
+                memoryview(chunk)[:_SAMPLE],
+                memoryview(chunk)[middle : middle + _SAMPLE],
+                memoryview(chunk)[-_SAMPLE:],
+            )
+        )
         return len(self._zstd(1).compress(sample)) < len(sample) - 256
 
     def _zstd(self, level: int) -> zstandard.ZstdCompressor:
@@ -87,7 +89,7 @@ class Encoder:
             cache[level] = zstandard.ZstdCompressor(level=level)
         return cache[level]
 
-    def _compress(self, chunk: bytearray) -> bytes:
+    def _compress(self, chunk: Buffer) -> bytes:
         if self.number == ZSTD:
             return self._zstd(self._level).compress(chunk)
         if self.number == LZ4:

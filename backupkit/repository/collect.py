@@ -105,9 +105,7 @@ class Collector:
             self._coordinator.condemn(self._id, garbage)
         # The barrier is read only when the list is committed: a run that
         # has a greater number has seen the list.
-        self._coordinator.set_barrier(
-            self._id, self._coordinator.last_run()
-        )
+        self._coordinator.set_barrier(self._id, self._coordinator.last_run())
         result = self._sweep(seen)
         swept = self._repository.store.sweep()
         self._repository.keep_reserve()

@@ -98,9 +98,7 @@ class Creation:
         try:
             reuse = reuse_.Reuse(repository, cache, condemned, damage)
             parent = self._parent(cache, reuse, damage)
-            cache.ensure_backups(
-                self._coordinator.committed(repository_id)
-            )
+            cache.ensure_backups(self._coordinator.committed(repository_id))
             return self._write(open_reader, move, control, reuse, parent)
         finally:
             cache.close()
@@ -239,4 +237,3 @@ class Creation:
                 known.update(self._repository.manifest(other).parts)
             parts[other] = dict(known[other])
         return parts
-

@@ -40,14 +40,10 @@ class Damage:
         return bool(self.packs or self.chunks)
 
     def __or__(self, other: Damage) -> Damage:
-        return Damage(
-            self.packs | other.packs, self.chunks | other.chunks
-        )
+        return Damage(self.packs | other.packs, self.chunks | other.chunks)
 
     def __sub__(self, other: Damage) -> Damage:
-        return Damage(
-            self.packs - other.packs, self.chunks - other.chunks
-        )
+        return Damage(self.packs - other.packs, self.chunks - other.chunks)
 
     @property
     def all_packs(self) -> frozenset[layout.PackId]:
@@ -57,13 +53,15 @@ class Damage:
 
 def write(store: store_.Store, damage: Damage, digest_name: str) -> None:
     """Put a note of damage, under a name of its own."""
-    body = frame.dump_json({
-        'format': 1,
-        'packs': document.encode_packs(set(damage.packs)),
-        'chunks': sorted(
-            [key.hex(), *pack] for key, pack in damage.chunks
-        ),
-    })
+    body = frame.dump_json(
+        {
+            'format': 1,
+            'packs': document.encode_packs(set(damage.packs)),
+            'chunks': sorted(
+                [key.hex(), *pack] for key, pack in damage.chunks
+            ),
+        }
+    )
     name = f'{layout.DAMAGED}{uuid.uuid4()}'
     store.put(name, [frame.seal(frame.DAMAGED, body, digest_name)])
 

@@ -204,9 +204,7 @@ class Segment:
 
     def _place(self, at: int) -> Record:
         position = self._base + at * RECORD.size
-        fields = RECORD.unpack(
-            self._data[position : position + RECORD.size]
-        )
+        fields = RECORD.unpack(self._data[position : position + RECORD.size])
         if fields[1] >= len(self._order):
             raise errors.FormatError('an index names a pack it lacks')
         return fields[0], Place(self._order[fields[1]], *fields[2:])

@@ -32,9 +32,7 @@ PACKS_PER_DIRECTORY = 1000
 NUMBER_LIMIT = 99_999_999
 
 _ID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
-_BACKUP = re.compile(
-    rf'backups/([0-9a-f]{{2}})/([0-9a-f]{{2}})/({_ID})/(.+)'
-)
+_BACKUP = re.compile(rf'backups/([0-9a-f]{{2}})/([0-9a-f]{{2}})/({_ID})/(.+)')
 _PACK = re.compile(r'packs/([0-9]{4,5})/([0-9a-f]{8})-([0-9]{8})')
 _PART = re.compile(r'index/([0-9a-f]{8})-([0-9]{8})')
 
@@ -66,9 +64,7 @@ class PartId(NamedTuple):
     @property
     def name(self) -> str:
         """The name of the part's object."""
-        return (
-            f'{base(self.owner)}index/{self.attempt}-{self.number:08d}'
-        )
+        return f'{base(self.owner)}index/{self.attempt}-{self.number:08d}'
 
 
 def base(backup_id: str) -> str:

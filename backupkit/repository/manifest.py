@@ -73,30 +73,34 @@ def dump(manifest: Manifest) -> str:
     """Return a manifest as the JSON text that is framed and put."""
     summary = manifest.summary
     kind, plain, key = tree.REF.unpack(manifest.root)
-    return frame.dump_json({
-        'format': FORMAT,
-        'layout': 'chunks',
-        'backup_id': summary.backup_id,
-        'repository_id': summary.repository_id,
-        'name': summary.name,
-        'backend': summary.backend,
-        'volume_id': summary.volume_id,
-        'volume_generation': summary.volume_generation,
-        'volume_format': manifest.volume_format,
-        'volume_properties': dict(manifest.volume_properties),
-        'size_bytes': summary.size_bytes,
-        'kind': summary.kind.value,
-        'parent_id': summary.parent_id or '',
-        'created_at': summary.created_at,
-        'consistent': summary.consistent,
-        'content': summary.content,
-        **{key: getattr(summary, key) for key in _NUMBERS},
-        'chunk_bytes': manifest.chunk_bytes,
-        'root': {'kind': kind, 'plain': plain, 'digest': key.hex()},
-        'packs': document.encode_packs(set(manifest.packs)),
-        'index': {owner: dict(tried) for owner, tried in manifest.parts.items()},
-        'exact': manifest.exact,
-    }).decode()
+    return frame.dump_json(
+        {
+            'format': FORMAT,
+            'layout': 'chunks',
+            'backup_id': summary.backup_id,
+            'repository_id': summary.repository_id,
+            'name': summary.name,
+            'backend': summary.backend,
+            'volume_id': summary.volume_id,
+            'volume_generation': summary.volume_generation,
+            'volume_format': manifest.volume_format,
+            'volume_properties': dict(manifest.volume_properties),
+            'size_bytes': summary.size_bytes,
+            'kind': summary.kind.value,
+            'parent_id': summary.parent_id or '',
+            'created_at': summary.created_at,
+            'consistent': summary.consistent,
+            'content': summary.content,
+            **{key: getattr(summary, key) for key in _NUMBERS},
+            'chunk_bytes': manifest.chunk_bytes,
+            'root': {'kind': kind, 'plain': plain, 'digest': key.hex()},
+            'packs': document.encode_packs(set(manifest.packs)),
+            'index': {
+                owner: dict(tried) for owner, tried in manifest.parts.items()
+            },
+            'exact': manifest.exact,
+        }
+    ).decode()
 
 
 def load(text: bytes, backup_id: str) -> Manifest:
@@ -128,18 +132,14 @@ def load(text: bytes, backup_id: str) -> Manifest:
     )
 
 
-def _summary(
-    fields: document.Fields, backup_id: str
-) -> model.BackupSummary:
+def _summary(fields: document.Fields, backup_id: str) -> model.BackupSummary:
     parent = fields.text('parent_id')
     return model.BackupSummary(
         backup_id=backup_id,
         backend=fields.text('backend'),
         volume_id=fields.text('volume_id'),
         size_bytes=fields.integer('size_bytes'),
-        kind=model.BackupKind(
-            fields.choice('kind', tuple(model.BackupKind))
-        ),
+        kind=model.BackupKind(fields.choice('kind', tuple(model.BackupKind))),
         name=fields.text('name'),
         parent_id=fields.identifier('parent_id') if parent else None,
         created_at=fields.text('created_at'),

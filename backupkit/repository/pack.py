@@ -34,10 +34,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import dataclasses
-import mmap
 import struct
 import uuid
 
+from backupkit.copy import direct
 from backupkit import errors
 from backupkit.repository import codec as codec_
 from backupkit.repository import digest
@@ -77,13 +77,12 @@ class PackBuffer:
     """
 
     def __init__(self, size_bytes: int) -> None:
-        self._memory = mmap.mmap(-1, size_bytes)
-        self._view = memoryview(self._memory)
+        self._view = direct.aligned(size_bytes)
         self._size = size_bytes
         self._entries: list[bytes] = []
         self.records: list[tuple[bytes, int, int, int, int]] = []
         self._end = len(MAGIC)
-        self._memory[: self._end] = MAGIC
+        self._view[: self._end] = MAGIC
 
     def __len__(self) -> int:
         return len(self.records)
@@ -110,9 +109,7 @@ class PackBuffer:
         self._view[offset : offset + length] = stored
         self._end += length
         self._entries.append(
-            ENTRY.pack(
-                chunk_digest, offset, length, plain, codec, 0, 0, check
-            )
+            ENTRY.pack(chunk_digest, offset, length, plain, codec, 0, 0, check)
         )
         self.records.append((chunk_digest, offset, length, plain, codec))
 
@@ -170,7 +167,9 @@ def read_trailer(
     return offset, count
 
 
-def read_table(tail: bytes, size_bytes: int, pack: layout.PackId) -> list[Entry]:
+def read_table(
+    tail: bytes, size_bytes: int, pack: layout.PackId
+) -> list[Entry]:
     """Return the table of a pack from its tail: table and trailer.
 
     Every byte of the tail is checked, and that the chunks tile the space
@@ -201,9 +200,7 @@ def read_table(tail: bytes, size_bytes: int, pack: layout.PackId) -> list[Entry]
     return entries
 
 
-def runs_of(
-    entries: list[Entry], limit_bytes: int
-) -> Iterator[list[Entry]]:
+def runs_of(entries: list[Entry], limit_bytes: int) -> Iterator[list[Entry]]:
     """Yield adjacent entries in groups of about ``limit_bytes``."""
     group: list[Entry] = []
     size = 0

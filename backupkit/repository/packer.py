@@ -101,9 +101,7 @@ class Packer:
         self._raise_failed()
         buffer = self._free.get()
         self._raise_failed()
-        return buffer or pack_.PackBuffer(
-            self._repository.settings.pack_bytes
-        )
+        return buffer or pack_.PackBuffer(self._repository.settings.pack_bytes)
 
     def _raise_failed(self) -> None:
         if not self._failed.is_set():
@@ -121,9 +119,7 @@ class Packer:
         self._putting = [one for one in self._putting if not one.done()]
         self._putting.append(self._pool.submit(self._put, pack, buffer))
 
-    def _put(
-        self, pack: layout.PackId, buffer: pack_.PackBuffer
-    ) -> None:
+    def _put(self, pack: layout.PackId, buffer: pack_.PackBuffer) -> None:
         try:
             parts = buffer.seal(pack, self._repository.settings.digest)
             size = sum(len(part) for part in parts)
@@ -156,7 +152,9 @@ class Packer:
     def _put_part(self) -> None:
         part = layout.PartId(self._owner, self.attempt, self._part)
         data = index.encode(
-            self._records, self._sizes, self._repository.settings.digest,
+            self._records,
+            self._sizes,
+            self._repository.settings.digest,
             part,
         )
         self._repository.store.put(part.name, [data])

@@ -37,9 +37,7 @@ class BackupReader(interface.Reader):
         self._chunks = chunks
         self._geometry = manifest.geometry
         self.size_bytes = manifest.summary.size_bytes
-        self.map = tree.MapReader(
-            self._geometry, manifest.root, chunks.node
-        )
+        self.map = tree.MapReader(self._geometry, manifest.root, chunks.node)
 
     def extents(self) -> Iterator[model.Extent]:
         """Yield runs of data and of zeros, merged within each leaf."""
@@ -70,7 +68,9 @@ class BackupReader(interface.Reader):
             yield model.Extent(begin, length, _KINDS[kind])
             at = stop
 
-    def read_into(self, offset: int, buffers: Sequence[bytearray]) -> None:
+    def read_into(
+        self, offset: int, buffers: Sequence[interface.Block]
+    ) -> None:
         chunk = offset // self._geometry.chunk_bytes
         wanted = []
         for at, buffer in enumerate(buffers):

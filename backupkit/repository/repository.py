@@ -130,8 +130,13 @@ class Repository:
                 (
                     entry.digest,
                     index.Place(
-                        pack, entry.offset, entry.stored, entry.plain,
-                        entry.codec, entry.cipher, entry.key_slot,
+                        pack,
+                        entry.offset,
+                        entry.stored,
+                        entry.plain,
+                        entry.codec,
+                        entry.cipher,
+                        entry.key_slot,
                     ),
                 )
                 for entry in entries
@@ -147,9 +152,7 @@ class Repository:
         """
         name = layout.manifest(backup_id)
         try:
-            self.store.put(
-                name, [tombstone(backup_id, self.settings.digest)]
-            )
+            self.store.put(name, [tombstone(backup_id, self.settings.digest)])
         except errors.ObjectExists:
             return is_tombstone(self.store.get(name), backup_id)
         return True
@@ -160,9 +163,7 @@ class Repository:
         :raises errors.RunAborted: a tombstone is there
         """
         name = layout.manifest(backup_id)
-        data = frame.seal(
-            frame.MANIFEST, text.encode(), self.settings.digest
-        )
+        data = frame.seal(frame.MANIFEST, text.encode(), self.settings.digest)
         try:
             self.store.put(name, [data])
         except errors.ObjectExists:
@@ -249,9 +250,7 @@ def writer_of(repository: Repository) -> tuple[str, int]:
         owner = settings_.load_adoption(data, number)
 
 
-def adopt(
-    repository: Repository, coordinator: target_.Coordinator
-) -> str:
+def adopt(repository: Repository, coordinator: target_.Coordinator) -> str:
     """Make the coordinator's catalog the one that writes here.
 
     :returns: the catalog that wrote here before

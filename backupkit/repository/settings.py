@@ -27,7 +27,7 @@ FORMAT = 1
 
 #: Measured; see the page on performance.
 DEFAULT_CHUNK_BYTES = 256 << 10
-DEFAULT_PACK_BYTES = 64 << 20
+DEFAULT_PACK_BYTES = 32 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,13 +50,15 @@ class Settings:
         """Return the framed config object."""
         return frame.seal(
             frame.CONFIG,
-            frame.dump_json({
-                'format': FORMAT,
-                'features': [],
-                'keys': [],
-                'digest_key': '',
-                **dataclasses.asdict(self),
-            }),
+            frame.dump_json(
+                {
+                    'format': FORMAT,
+                    'features': [],
+                    'keys': [],
+                    'digest_key': '',
+                    **dataclasses.asdict(self),
+                }
+            ),
             self.digest,
         )
 
@@ -93,11 +95,13 @@ def load(data: bytes) -> Settings:
 
 def dump_adoption(catalog_id: str, number: int, digest_name: str) -> bytes:
     """Return the framed object by which a catalog takes over writing."""
-    body = frame.dump_json({
-        'format': FORMAT,
-        'catalog_id': catalog_id,
-        'number': number,
-    })
+    body = frame.dump_json(
+        {
+            'format': FORMAT,
+            'catalog_id': catalog_id,
+            'number': number,
+        }
+    )
     return frame.seal(frame.ADOPTED, body, digest_name)
 
 

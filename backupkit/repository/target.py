@@ -147,9 +147,7 @@ class RepositoryTarget(target_.Target, abc.ABC):
     ) -> target_.Prepared:
         backup_id = prepared.summary.backup_id
         manifest = manifest_.load(prepared.document.encode(), backup_id)
-        summary = dataclasses.replace(
-            manifest.summary, consistent=consistent
-        )
+        summary = dataclasses.replace(manifest.summary, consistent=consistent)
         manifest = dataclasses.replace(manifest, summary=summary)
         return target_.Prepared(summary, manifest_.dump(manifest))
 
@@ -419,9 +417,7 @@ def _describe(
     except errors.FormatError as exc:
         yield target_.Finding(name, str(exc), (backup_id,))
         return
-    missing = [
-        pack for pack in manifest.packs if pack.name not in there
-    ]
+    missing = [pack for pack in manifest.packs if pack.name not in there]
     lost = [pack for pack in missing if not _exists(repository, pack)]
     if lost:
         yield target_.Finding(
@@ -431,9 +427,7 @@ def _describe(
         yield manifest.summary
 
 
-def _exists(
-    repository: repository_.Repository, pack: layout.PackId
-) -> bool:
+def _exists(repository: repository_.Repository, pack: layout.PackId) -> bool:
     try:
         repository.store.stat(pack.name)
     except errors.ObjectNotFound:

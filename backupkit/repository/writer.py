@@ -72,7 +72,7 @@ class BackupWriter(interface.Writer):
         self._parent = parent
         self._inherit = inherit
         self._map = tree.MapBuilder(geometry, self._store_node)
-        self._zeros = bytes(geometry.chunk_bytes)
+        self._zeros = bytearray(geometry.chunk_bytes)
         self._lock = threading.Lock()
         self._own: dict[bytes, None] = {}
         self._reused: set[layout.PackId] = set()
@@ -85,7 +85,7 @@ class BackupWriter(interface.Writer):
         """All packs that the finished map refers to."""
         return frozenset(self._packer.packs | self._reused)
 
-    def write(self, offset: int, buffers: Sequence[bytearray]) -> None:
+    def write(self, offset: int, buffers: Sequence[interface.Block]) -> None:
         chunk = offset // self._geometry.chunk_bytes
         before = self._parent_refs(chunk, len(buffers))
         refs = bytearray()
@@ -123,7 +123,7 @@ class BackupWriter(interface.Writer):
             chunk += part
         return refs
 
-    def _chunk_ref(self, buffer: bytearray) -> bytes:
+    def _chunk_ref(self, buffer: interface.Block) -> bytes:
         zeros = self._zeros
         if len(buffer) != len(zeros):
             zeros = zeros[: len(buffer)]
@@ -133,7 +133,7 @@ class BackupWriter(interface.Writer):
         self._keep(key, buffer, node=False)
         return tree.REF.pack(tree.STORED, len(buffer), key)
 
-    def _keep(self, key: bytes, chunk: bytearray, *, node: bool) -> None:
+    def _keep(self, key: bytes, chunk: interface.Block, *, node: bool) -> None:
         """Make sure that a chunk is stored: reused, or packed now."""
         if key in self._own:
             return
@@ -228,5 +228,3 @@ def _leaves(chunk: int, count: int) -> list[tuple[int, int, int]]:
         chunk += part
         count -= part
     return parts
-
-

@@ -31,10 +31,10 @@ from tests.bench import machine
 from tests.bench import process
 from tests.bench import report
 from tests.bench import session
-from tests.bench import text
 from tests.bench.steps import races
 from tests.bench.steps import registry
 from tests.bench.steps import step
+from tests.bench import text
 from tests.bench.tools import ours
 from tests.bench.tools import tool
 

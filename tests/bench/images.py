@@ -103,9 +103,11 @@ def in_other_process(maker: Callable[..., None], *arguments: object) -> None:
         pool.submit(maker, *arguments).result()
 
 
-def make_random(path: pathlib.Path, size_bytes: int) -> None:
+def make_random(
+    path: pathlib.Path, size_bytes: int, *, seed: int = _SEED
+) -> None:
     """Write an image that cannot be compressed."""
-    noise = random.Random(_SEED)
+    noise = random.Random(seed)
     with path.open('wb') as file:
         for _ in range(size_bytes // _MIB):
             file.write(noise.randbytes(_MIB))

@@ -14,11 +14,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import statistics
 
-from tests.bench import fault
 from tests.bench import process
 
 
@@ -48,7 +47,7 @@ class Series:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Check:
-    """A value that must not be above its limit.
+    """A value, and the limit that it must not be above, if there is one.
 
     ``lowest`` and ``highest`` are those of single repetitions.
     """
@@ -57,13 +56,13 @@ class Check:
     value: float
     lowest: float
     highest: float
-    limit: float
+    limit: float | None = None
     unit: str = ''
 
     @property
     def passed(self) -> bool:
-        """Tell whether the limit was kept."""
-        return self.value <= self.limit
+        """Tell whether the limit was kept, or that there is none."""
+        return self.limit is None or self.value <= self.limit
 
 
 @dataclasses.dataclass(slots=True)
@@ -85,7 +84,7 @@ def ratio(
     subject: str,
     ours: Sequence[float],
     theirs: Sequence[float],
-    limit: float,
+    limit: float | None,
 ) -> Check:
     """Return the check of the median ratio of values of the same rounds."""
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
@@ -98,11 +97,22 @@ def ratio(
     )
 
 
-def wall_ratio(ours: Series, peer: Series, limit: float) -> Check:
-    """Return the check of how long we take, as a multiple of a peer."""
+def wall_ratio(ours: Series, peer: Series, limit: float | None) -> Check:
+    """Return how long we take, as a multiple of a peer in the same round."""
     return ratio(
         f'time of {ours.name} / {peer.name}',
-        *_both(ours, peer, lambda usage: usage.wall_seconds),
+        [usage.wall_seconds for usage in ours.usages],
+        [usage.wall_seconds for usage in peer.usages],
+        limit,
+    )
+
+
+def peak_ratio(ours: Series, other: Series, limit: float) -> Check:
+    """Return the check of our memory, as a multiple of another's."""
+    return ratio(
+        f'peak memory of {ours.name} / {other.name}',
+        [usage.peak_bytes for usage in ours.usages],
+        [usage.peak_bytes for usage in other.usages],
         limit,
     )
 
@@ -114,15 +124,4 @@ def fact_ratio(ours: Series, peer: Series, fact: str, limit: float) -> Check:
         [ours.facts[fact]],
         [peer.facts[fact]],
         limit,
-    )
-
-
-def _both(
-    ours: Series, peer: Series, value: Callable[[process.Usage], float]
-) -> tuple[list[float], list[float]]:
-    if len(ours.usages) != len(peer.usages):
-        raise fault.BenchError(f'{ours.name} and {peer.name} ran apart')
-    return (
-        [value(usage) for usage in ours.usages],
-        [value(usage) for usage in peer.usages],
     )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import re
 
 from tests.bench import images
 from tests.bench import place
@@ -38,8 +39,9 @@ class Session:
     peers: frozenset[str]
     program: str | None
 
-    def place(self, name: str) -> place.Place:
-        """Return the place of a contender of the step at work."""
+    def place(self, step: str, contender: str) -> place.Place:
+        """Return the place of a contender of a step."""
+        name = re.sub('[^a-z0-9]+', '-', f'{step} {contender}')
         return place.Place(self.work / 'run' / name)
 
     def ours(

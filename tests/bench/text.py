@@ -36,12 +36,12 @@ def step_rst(found: report.StepReport) -> str:
     lines = [found.title, '~' * len(found.title), '']
     lines += _list_table(_series_rows(found))
     if found.checks:
-        header = ['limit on', 'measured', 'at most', '']
+        header = ['', 'measured', 'at most', '']
         rows = [
             [
                 check.subject,
                 _spread(check),
-                _value(check.limit, check.unit),
+                _limit(check),
                 _verdict(check),
             ]
             for check in found.checks
@@ -57,18 +57,21 @@ def _series_rows(found: report.StepReport) -> _Rows:
     header = ['', 'seconds', 'min-max', 'CPU s', 'peak MiB']
     rows = [header + [_title(fact) for fact in facts]]
     for each in found.series:
-        walls = [usage.wall_seconds for usage in each.usages]
-        rows.append(
-            [
-                each.name,
-                f'{each.wall_seconds():.2f}',
-                f'{min(walls):.2f}-{max(walls):.2f}',
-                f'{each.cpu_seconds():.2f}',
-                f'{each.peak_bytes() / _MIB:.0f}',
-                *(_fact(each, fact) for fact in facts),
-            ]
-        )
+        told = [_fact(each, fact) for fact in facts]
+        rows.append([each.name, *_usage(each), *told])
     return rows
+
+
+def _usage(series: report.Series) -> list[str]:
+    if not series.usages:
+        return [''] * 4
+    walls = [usage.wall_seconds for usage in series.usages]
+    return [
+        f'{series.wall_seconds():.2f}',
+        f'{min(walls):.2f}-{max(walls):.2f}',
+        f'{series.cpu_seconds():.2f}',
+        f'{series.peak_bytes() / _MIB:.0f}',
+    ]
 
 
 def _title(fact: str) -> str:
@@ -85,10 +88,10 @@ def _fact(series: report.Series, fact: str) -> str:
 
 
 def _check_line(check: report.Check) -> str:
-    return (
-        f'{_verdict(check):4}  {check.subject}: {_spread(check)}, '
-        f'at most {_value(check.limit, check.unit)}'
-    )
+    line = f'{_verdict(check):4}  {check.subject}: {_spread(check)}'
+    if check.limit is not None:
+        line += f', at most {_limit(check)}'
+    return line
 
 
 def _spread(check: report.Check) -> str:
@@ -104,7 +107,13 @@ def _value(value: float, unit: str) -> str:
     return f'{value:.2f} {unit}'.strip()
 
 
+def _limit(check: report.Check) -> str:
+    return '' if check.limit is None else _value(check.limit, check.unit)
+
+
 def _verdict(check: report.Check) -> str:
+    if check.limit is None:
+        return ''
     return 'pass' if check.passed else 'FAIL'
 
 

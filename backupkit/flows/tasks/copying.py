@@ -39,7 +39,7 @@ class Copy(step.Step):
     """Bring the volume's bytes to the target."""
 
     step_name = 'copy'
-    default_provides = keys.PREPARED
+    gives = keys.PREPARED
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Record(step.Step):
     """
 
     step_name = 'record'
-    default_provides = keys.SUMMARY
+    gives = keys.SUMMARY
 
     def __init__(
         self,

@@ -155,7 +155,7 @@ class Write(step.Step):
     """Write the backup's bytes to the volume."""
 
     step_name = 'write'
-    default_provides = keys.SUMMARY
+    gives = keys.SUMMARY
 
     def __init__(
         self,
@@ -197,8 +197,12 @@ class RecordRestore(DestinationStep):
         """Settle destination, ledger and run.
 
         ``summary`` is asked for only to come after the writing.
+
+        :raises errors.RunAborted: the run was aborted meanwhile
         """
         catalog = self._environment.catalog
+        if catalog.run(run_id).state == catalog_.RunState.ABORTED:
+            raise errors.RunAborted(f'run {run_id} was aborted meanwhile')
         catalog.destination_done(self._driver.name, volume_id)
         self._ledger.release(self._thing(run_id, volume_id))
         catalog.finish_run(run_id, catalog_.RunState.DONE)

@@ -81,7 +81,7 @@ class Snapshot(SourceStep):
     """Take a point in time of the volume."""
 
     step_name = 'snapshot'
-    default_provides = keys.SNAPSHOT
+    gives = keys.SNAPSHOT
 
     def execute(
         self, run_id: str, backup_id: str, volume_id: str
@@ -116,7 +116,7 @@ class Attach(SourceStep):
     """Make the volume or its snapshot readable, or writable, here."""
 
     step_name = 'attach'
-    default_provides = keys.ATTACHMENT
+    gives = keys.ATTACHMENT
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class Fingerprint(SourceStep):
     """Note what the volume's bytes are before they are read."""
 
     step_name = 'fingerprint'
-    default_provides = keys.FINGERPRINT
+    gives = keys.FINGERPRINT
 
     def execute(self, attachment: Plain) -> str:
         """Return the driver's fingerprint of the volume."""
@@ -205,7 +205,7 @@ class Compare(SourceStep):
     """Make sure that the volume stayed the same while it was read."""
 
     step_name = 'compare'
-    default_provides = keys.CONSISTENT
+    gives = keys.CONSISTENT
 
     def execute(
         self,
@@ -246,9 +246,7 @@ class Detach(SourceStep):
 
     step_name = 'detach'
 
-    def execute(
-        self, run_id: str, backup_id: str, attachment: Plain
-    ) -> None:
+    def execute(self, run_id: str, backup_id: str, attachment: Plain) -> None:
         """Detach, unless that was done before."""
         self._detach(run_id, backup_id, attachment)
 

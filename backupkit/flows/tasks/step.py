@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import logging
+from typing import ClassVar
 
 from taskflow import task
 
@@ -28,17 +29,20 @@ from backupkit.flows import faults
 LOG = logging.getLogger(__name__)
 
 
-class Step(task.Task):  # type: ignore[misc] # taskflow has no types
+class Step(task.Task):  # type: ignore[misc]  # TaskFlow has no types
     """A task with a name of its own, that begins only if it still may."""
 
     #: How the task is called in diagrams, progress and fail reasons.
-    step_name = ''
+    step_name: ClassVar[str] = ''
+
+    #: The name of the value that it provides, if any.
+    gives: ClassVar[str | None] = None
 
     #: Whether it heeds that the run was asked to stop.
-    stoppable = True
+    stoppable: ClassVar[bool] = True
 
     def __init__(self, environment: environment_.Environment) -> None:
-        super().__init__(name=self.step_name)
+        super().__init__(name=self.step_name, provides=self.gives)
         self._environment = environment
 
     def pre_execute(self) -> None:

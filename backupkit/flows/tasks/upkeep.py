@@ -22,6 +22,7 @@ from typing import Any
 from backupkit import catalog as catalog_
 from backupkit.drivers import target as target_
 from backupkit import errors
+from backupkit.flows import ending
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
 from backupkit.flows import keys
@@ -48,7 +49,7 @@ class Verify(TargetStep):
     """Check what is kept of a backup."""
 
     step_name = 'verify'
-    default_provides = keys.REPORT
+    gives = keys.REPORT
 
     def execute(
         self,
@@ -91,25 +92,8 @@ class RecordVerify(step.Step):
                 fields['status'] = model.BackupStatus.AVAILABLE
             catalog.update_backup(backup_id, **fields)
         else:
-            mark_damaged(catalog, found, backup_id)
+            ending.mark_damaged(catalog, found, backup_id)
         catalog.finish_run(run_id, catalog_.RunState.DONE)
-
-
-def mark_damaged(
-    catalog: catalog_.Catalog, report: target_.Report, *backup_ids: str
-) -> None:
-    """Write into the catalog which backups a report says are hurt."""
-    hurt = {name for finding in report.findings for name in finding.backup_ids}
-    for backup_id in hurt.union(backup_ids):
-        try:
-            row = catalog.backup(backup_id)
-        except errors.NotFound:
-            # Another catalog wrote it, or it is forgotten here.
-            continue
-        if row.status == model.BackupStatus.AVAILABLE:
-            catalog.update_backup(
-                backup_id, status=model.BackupStatus.DAMAGED
-            )
 
 
 def _now() -> str:

@@ -85,6 +85,20 @@ class Directories:
                 self._drop(path)
                 path = path.rpartition('/')[0]
 
+    def lost(self) -> bool:
+        """Tell whether the root was removed after it was opened."""
+        root = self._root
+        return root is not None and fsops.fstat(root.fd).st_nlink == 0
+
+    def free_bytes(self) -> int | None:
+        """Tell how much space is left, or None where nobody knows."""
+        try:
+            with self.opened('') as fd:
+                found = fsops.fstatvfs(fd)
+        except OSError:
+            return None
+        return found.f_bavail * found.f_frsize
+
     def close(self) -> None:
         """Close what is open, as soon as it is no longer lent."""
         with self._lock:

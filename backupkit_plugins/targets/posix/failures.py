@@ -24,7 +24,7 @@ import stat
 from backupkit import errors
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_MISSING = frozenset({errno.ESTALE, errno.ENODEV, errno.ENXIO})
+_MISSING = frozenset({errno.ESTALE, errno.ENODEV})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM})
 #: What a network file system says of a server that may come back.
 _PASSING = frozenset(

@@ -28,12 +28,14 @@ from backupkit import errors
 from backupkit_plugins.targets.posix import directories
 from backupkit_plugins.targets.posix import failures
 from backupkit_plugins.targets.posix import fsops
+from backupkit_plugins.targets.posix import publishing
 from backupkit_plugins.targets.posix import temporary
 from backupkit_plugins.targets.posix import transfer
+from backupkit_plugins.targets.posix import walking
 
 # How often a put starts again because a delete has just removed the empty
 # directory under it, or a sweep its temporary file.
-_ATTEMPTS = 16
+_PUT_ATTEMPTS = 16
 
 _T = TypeVar('_T')
 
@@ -69,10 +71,10 @@ class PosixStore(store.Store):
                     ) from exc
 
     def put(self, name: str, parts: Sequence[store.Buffer]) -> None:
-        directory, leaf = _split(name)
+        directory, _ = _split(name)
 
         def put(fd: int) -> None:
-            self._put(fd, leaf, parts)
+            publishing.publish(fd, name, parts)
 
         with self._translated('write', name):
             try:
@@ -90,7 +92,8 @@ class PosixStore(store.Store):
             wanted = size - offset if length is None else length
             _check_range(name, size, offset, wanted)
             data = transfer.read(fd, wanted, offset)
-        return _whole(name, data, len(data) == wanted)
+            _check_range(name, offset + len(data), offset, wanted)
+        return data
 
     def get_into(
         self, name: str, offset: int, buffers: Sequence[bytearray | memoryview]
@@ -99,7 +102,7 @@ class PosixStore(store.Store):
         with self._object(name) as (fd, size):
             _check_range(name, size, offset, wanted)
             done = transfer.read_into(fd, buffers, offset)
-        _whole(name, b'', done == wanted)
+            _check_range(name, offset + done, offset, wanted)
 
     def stat(self, name: str) -> store.ObjectStat:
         directory, leaf = _split(name)
@@ -107,16 +110,157 @@ class PosixStore(store.Store):
         def look(fd: int) -> os.stat_result:
             return fsops.lstat(fd, leaf)
 
-        with self._translated('stat', name), self._absent_raises(name):
-            found = self._in_directory(directory, look)
-        self._check_file(name, found)
+        with self._translated('stat', name):
+            with self._absent_raises(name):
+                found = self._in_directory(directory, look)
+            _check_file(name, found)
         return store.ObjectStat(name, found.st_size)
 
     def list(self, prefix: str = '') -> Iterator[store.ObjectStat]:
-        store.check_prefix(prefix)
-        directory = prefix.removesuffix('/')
-        for path, names in self._walk(directory):
-            for leaf, found in names:
-                if stat.S_ISREG(found.st_mode):
-                    name = f'{path}/{leaf}' if path else leaf
-                    yield store.ObjectStat(name, found.st_size)
+        path = store.check_prefix(prefix).removesuffix('/')
+        with self._translated('list', prefix):
+            self._check_root()
+            for listing in walking.walk(self._directories, path):
+                for leaf, found in listing.entries.items():
+                    name = f'{listing.path}/{leaf}'.removeprefix('/')
+                    if stat.S_ISREG(found.st_mode) and walking.legal(name):
+                        yield store.ObjectStat(name, found.st_size)
+
+    def delete(self, name: str) -> None:
+        directory, leaf = _split(name)
+
+        def remove(fd: int) -> None:
+            fsops.unlink(fd, leaf)
+            fsops.fsync(fd)
+
+        with self._translated('delete', name):
+            try:
+                self._in_directory(directory, remove)
+            except (FileNotFoundError, NotADirectoryError):
+                self._check_root()
+                # Whoever removed it may have died before this.
+                with contextlib.suppress(
+                    FileNotFoundError, NotADirectoryError
+                ):
+                    self._in_directory(directory, fsops.fsync)
+        self._prune(directory)
+
+    def sweep(self) -> int:
+        swept = 0
+        with self._translated('sweep', ''):
+            self._check_root()
+            for listing in walking.walk(self._directories, ''):
+                left = len(listing.entries)
+                for leaf, found in listing.entries.items():
+                    if (
+                        leaf.startswith(temporary.PREFIX)
+                        and stat.S_ISREG(found.st_mode)
+                        and temporary.remove_leftover(listing.fd, leaf)
+                    ):
+                        swept += 1
+                        left -= 1
+                if not left:
+                    self._prune(listing.path)
+        return swept
+
+    def close(self) -> None:
+        self._directories.close()
+
+    @contextlib.contextmanager
+    def _object(self, name: str) -> Iterator[tuple[int, int]]:
+        """Lend an object's descriptor and its size."""
+        directory, leaf = _split(name)
+
+        def open_file(fd: int) -> int:
+            return fsops.open_file(fd, leaf)
+
+        with self._translated('read', name):
+            with self._absent_raises(name):
+                fd = self._in_directory(directory, open_file)
+            try:
+                found = fsops.fstat(fd)
+                _check_file(name, found)
+                yield fd, found.st_size
+            finally:
+                fsops.close(fd)
+
+    def _in_directory(
+        self,
+        directory: str,
+        action: Callable[[int], _T],
+        *,
+        create: bool = False,
+    ) -> _T:
+        """Run an action in a directory, and again where that was stale.
+
+        What is kept open may have been removed by others, and made anew;
+        then the action finds nothing, whatever there is by now.
+        """
+        for _ in range(_PUT_ATTEMPTS - 1 if create else 1):
+            try:
+                with self._directories.opened(directory, create=create) as fd:
+                    return action(fd)
+            except OSError as exc:
+                if exc.errno not in (errno.ENOENT, errno.ESTALE):
+                    raise
+                self._directories.forget(directory)
+        with self._directories.opened(directory, create=create) as fd:
+            return action(fd)
+
+    def _prune(self, directory: str) -> None:
+        """Remove a directory and those above it, as far as empty."""
+        while directory:
+            parent, _, leaf = directory.rpartition('/')
+            try:
+                with self._directories.opened(parent) as fd:
+                    fsops.rmdir(fd, leaf)
+            except (OSError, errors.TargetError):
+                # It is not empty, or gone, or not for us to remove: an
+                # empty directory is no object and harms nobody.
+                return
+            directory = parent
+
+    def _check_root(self) -> None:
+        if self._directories.lost():
+            raise errors.TargetMissing(f'{self._root} was removed')
+
+    @contextlib.contextmanager
+    def _absent_raises(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError) as exc:
+            self._check_root()
+            raise errors.ObjectNotFound(f'{name} does not exist') from exc
+
+    @contextlib.contextmanager
+    def _translated(self, action: str, name: str) -> Iterator[None]:
+        path = f'{self._root}/{name}'.removesuffix('/')
+        free_bytes = self._directories.free_bytes
+        with failures.translated(action, path, free_bytes):
+            try:
+                yield
+            except FileNotFoundError:
+                self._check_root()
+                raise
+
+
+def _split(name: str) -> tuple[str, str]:
+    directory, _, leaf = store.check_name(name).rpartition('/')
+    return directory, leaf
+
+
+def _check_file(name: str, found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise errors.ObjectNotFound(f'{name} does not exist')
+    if not stat.S_ISREG(found.st_mode):
+        raise errors.TargetError(
+            f'{name} is no file but a symbolic link or something special: '
+            'it is never followed'
+        )
+
+
+def _check_range(name: str, size: int, offset: int, length: int) -> None:
+    if offset < 0 or length < 0 or offset + length > size:
+        raise errors.Damaged(
+            f'{name} has {size} bytes, too few for {length} from {offset}'
+        )

@@ -14,32 +14,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tests.bench import fault
+from tests.bench import images
+from tests.bench.steps import chain
+from tests.bench.steps import chunk_sizes
+from tests.bench.steps import huge
+from tests.bench.steps import memory
+from tests.bench.steps import population
 from tests.bench.steps import races
+from tests.bench.steps import startup
 from tests.bench.steps import step
 
 
 def steps() -> list[step.Step]:
     """Return all steps."""
-    return [*races.steps()]
+    modules = (races, memory, huge, chain, population, startup, chunk_sizes)
+    return [each for module in modules for each in module.steps()]
 
 
 def select(
-    names: list[str] | None, images: list[str] | None
+    names: list[str] | None, reading: list[str] | None
 ) -> list[step.Step]:
     """Return the steps of these names that read one of these images.
 
-    :raises BenchError: there is no such step, or no step is left
+    :raises BenchError: there is no such step or image, or no step is left
     """
     known = {each.name: each for each in steps()}
+    _require('step', names, known)
+    _require('image', reading, images.NAMES)
+    chosen = [known[name] for name in names or known]
+    if reading is not None:
+        chosen = [each for each in chosen if set(each.images) & set(reading)]
+    if not chosen:
+        raise fault.BenchError('none of these steps reads these images')
+    return chosen
+
+
+def _require(
+    kind: str, names: list[str] | None, known: Collection[str]
+) -> None:
     for name in names or ():
         if name not in known:
             raise fault.BenchError(
-                f'no step {name}; there are: {", ".join(known)}'
+                f'no {kind} {name}; there are: {", ".join(known)}'
             )
-    chosen = [known[name] for name in names or known]
-    if images is not None:
-        chosen = [each for each in chosen if set(each.images) & set(images)]
-    if not chosen:
-        raise fault.BenchError('no step reads any of these images')
-    return chosen

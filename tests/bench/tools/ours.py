@@ -119,6 +119,13 @@ class Backupkit(tool.Tool):
             where, 'backup', 'restore', backup_id(receipt), *to
         )
 
+    def restore_beside(
+        self, where: place.Place, identifier: str, volume: str
+    ) -> process.Command:
+        """Return the command that restores to a new volume of the source."""
+        new = ('--new', f'{SOURCE}:{volume}')
+        return self.command(where, 'backup', 'restore', identifier, *new)
+
     def repository(self, where: place.Place) -> pathlib.Path:
         return where.state / 'repository'
 

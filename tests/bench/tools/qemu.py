@@ -28,11 +28,20 @@ class QemuImg(tool.Tool):
     program = 'qemu-img'
     package = 'qemu-utils'
 
-    def __init__(self, compression: str) -> None:
-        self._write: tuple[str, ...] = ()
-        if compression != 'none':
-            self._write = ('-c', '-o', f'compression_type={compression}')
+    def __init__(self, compression: str, *, unordered: bool = False) -> None:
+        """Take what to compress with, and the order of writes.
+
+        :param unordered: write as data comes, not from start to end; this
+            is quicker, but not what ``convert`` does unasked
+        """
         self.name = f'qemu-img {compression}'
+        self._order: tuple[str, ...] = ()
+        if unordered:
+            self.name += ' -W'
+            self._order = ('-W',)
+        self._compress: tuple[str, ...] = ()
+        if compression != 'none':
+            self._compress = ('-c', '-o', f'compression_type={compression}')
 
     def version(self) -> process.Command:
         return process.Command((self.program, '--version'))
@@ -44,7 +53,8 @@ class QemuImg(tool.Tool):
         command = process.Command(
             (
                 *(self.program, 'convert', '-f', 'raw', '-O', 'qcow2'),
-                *self._write,
+                *self._order,
+                *self._compress,
                 str(where.source / place.VOLUME),
                 str(self.repository(where)),
             )
@@ -58,6 +68,7 @@ class QemuImg(tool.Tool):
         command = process.Command(
             (
                 *(self.program, 'convert', '-f', 'qcow2', '-O', 'raw'),
+                *self._order,
                 *existing,
                 str(self.repository(where)),
                 str(where.output / place.VOLUME),

@@ -114,10 +114,12 @@ class Catalog:
         self._change(number, state=State.ABORTING, strays=strays)
         return True
 
-    def end_abort(self, number: int) -> None:
-        """Note that the tombstone is there."""
-        if self.runs[number].state is State.ABORTING:
-            self._change(number, state=State.ABORTED)
+    def end_abort(self, number: int) -> bool:
+        """Note that the tombstone is there, unless the run has committed."""
+        if self.runs[number].state not in (State.ABORTING, State.ABORTED):
+            return False
+        self._change(number, state=State.ABORTED)
+        return True
 
     def begin_delete(self, number: int) -> bool:
         """Hide a backup, and tell whether it may be deleted."""

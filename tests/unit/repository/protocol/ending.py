@@ -37,7 +37,10 @@ def abort(
     if not (yield from _put_tombstone(plan, number)):
         yield from ask(catalog.Catalog.end_commit, number, 'aborter')
         return
-    yield from ask(catalog.Catalog.end_abort, number)
+    aborted = yield from ask(catalog.Catalog.end_abort, number)
+    if not aborted and plan.mutant is not plans.Mutant.ABORT_UNCHECKED:
+        # It committed and was deleted while we slept: what we put is refuse.
+        return
     names = yield from ask(store.Store.listing, f'{number}/')
     for name in names:
         if name != values.manifest_name(number):

@@ -16,10 +16,14 @@ from tests.unit.repository.protocol import values
 from tests.unit.repository.protocol import world as worlds
 from tests.unit.repository.protocol.values import State
 
-GOOD = (State.AVAILABLE,)
 UNDECIDED = (State.COMMITTING, State.ABORTING)
 MAY_HAVE_MANIFEST = (*UNDECIDED, State.AVAILABLE, State.DELETING)
-MAY_HAVE_TOMBSTONE = (State.ABORTING, State.ABORTED)
+MAY_HAVE_TOMBSTONE = (
+    State.ABORTING,
+    State.ABORTED,
+    State.DELETING,
+    State.DELETED,
+)
 
 
 def check(world: worlds.World) -> None:

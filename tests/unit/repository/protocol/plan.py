@@ -28,6 +28,7 @@ class Mutant(enum.Enum):
     NO_WAIT = 'no wait before the second reading of the manifests'
     BARRIER_FIRST = 'barrier read before the packs are condemned'
     ABORTING_NOT_LIVE = 'no wait for a run that has no tombstone yet'
+    ABORT_UNCHECKED = 'packs deleted before the catalog says aborted'
     TOMBSTONE_SWEPT = 'tombstone swept while a writer is astray'
     RACY_ABORT = 'a committing run aborted on a racy store'
     REWRITTEN = 'a resumed commit puts another manifest'

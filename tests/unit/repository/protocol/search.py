@@ -21,7 +21,6 @@ from tests.unit.repository.protocol import values
 from tests.unit.repository.protocol import world as worlds
 
 Factory = Callable[[], values.Steps[None]]
-Replies = tuple[object, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,74 +34,99 @@ class Step:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Found:
-    """Hold the schedule that broke a promise, and which."""
+    """Hold the schedule that broke a promise, and which promise."""
 
     steps: tuple[Step, ...]
     violation: str
 
 
-@dataclasses.dataclass(slots=True)
-class _Node:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Mind:
+    """Hold what an actor has been told, and so what it calls next."""
+
+    serial: int
+    actor: int
+    replies: tuple[object, ...]
+    call: values.Call | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _State:
+    """Hold a world under a number, so that equal ones are found fast."""
+
+    serial: int
     world: worlds.World
-    replies: dict[str, Replies]
-    last: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Node:
+    state: _State
+    minds: tuple[_Mind, ...]
+    last: int
     trace: tuple['_Node', Step] | None
 
 
 class Search:
     """Look for a violation, fewest switches first, then fewest calls.
 
-    An actor that is left in the middle may never run again: so a crash and a
-    pause of any length are part of every search.
+    An actor that is left in the middle may never run again: so a crash, and
+    a pause of any length, are part of every search.
     """
 
     def __init__(
         self, world: worlds.World, actors: dict[str, Factory]
     ) -> None:
-        self.actors = actors
-        self.start = _Node(world, dict.fromkeys(actors, ()), '', None)
+        self.names = tuple(actors)
+        self.factories = tuple(actors.values())
         self.states = 0
-        self._calls: dict[tuple[str, Replies], values.Call | None] = {}
+        self._minds: dict[object, _Mind] = {}
+        self._states: dict[object, _State] = {}
+        self._effects: dict[object, tuple[_State, _Mind]] = {}
+        minds = tuple(self._mind(i, ()) for i in range(len(actors)))
+        self._start = _Node(self._state(world), minds, -1, None)
 
     def run(self, switches: int) -> Found | None:
         """Search all schedules that leave an actor at most so often."""
-        layer = collections.deque([self.start])
+        layer = collections.deque([self._start])
         seen: set[object] = set()
         for _ in range(switches + 1):
             later: collections.deque[_Node] = collections.deque()
             while layer:
                 node = layer.popleft()
-                key = self._key(node)
+                minds = tuple(mind.serial for mind in node.minds)
+                key = (node.state.serial, node.last, minds)
                 if key in seen:
                     continue
                 seen.add(key)
-                self.states += 1
-                stay = self._call(node, node.last) is not None
-                for step in self._steps(node):
+                stay = node.last >= 0 and minds[node.last] != 0
+                for mind, step in self._steps(node):
                     try:
-                        follower = self._after(node, step)
+                        follower = self._after(node, mind, step)
                     except values.Violation as violation:
-                        return Found(self._path(node, step), str(violation))
-                    leaves = stay and step.actor != node.last
+                        return Found(_path(node, step), str(violation))
+                    leaves = stay and mind.actor != node.last
                     (later if leaves else layer).append(follower)
             layer = later
+        self.states = len(seen)
         return None
 
-    def _key(self, node: _Node) -> object:
-        return node.world.key(), node.last, tuple(node.replies.items())
-
-    def _call(self, node: _Node, actor: str) -> values.Call | None:
-        """Tell what an actor calls next, None if it is done."""
-        if not actor:
-            return None
-        replies = node.replies[actor]
+    def _mind(self, actor: int, replies: tuple[object, ...]) -> _Mind:
+        """Return an actor's mind; those that are done are all the same."""
         known = (actor, replies)
-        if known not in self._calls:
-            self._calls[known] = self._replay(actor, replies)
-        return self._calls[known]
+        if known not in self._minds:
+            call = self._replay(actor, replies)
+            serial = 0 if call is None else len(self._minds) + 1
+            self._minds[known] = _Mind(serial, actor, replies, call)
+        return self._minds[known]
 
-    def _replay(self, actor: str, replies: Replies) -> values.Call | None:
-        steps = self.actors[actor]()
+    def _state(self, world: worlds.World) -> _State:
+        state = _State(len(self._states), world)
+        return self._states.setdefault(world.key(), state)
+
+    def _replay(
+        self, actor: int, replies: tuple[object, ...]
+    ) -> values.Call | None:
+        steps = self.factories[actor]()
         try:
             call = next(steps)
             for reply in replies:
@@ -111,29 +135,40 @@ class Search:
             return None
         return call
 
-    def _steps(self, node: _Node) -> Iterator[Step]:
-        for actor in self.actors:
-            call = self._call(node, actor)
-            if call is not None:
-                for choice in range(node.world.outcomes(call)):
-                    yield Step(actor, call, choice)
+    def _steps(self, node: _Node) -> Iterator[tuple[_Mind, Step]]:
+        for mind in node.minds:
+            if mind.call is not None:
+                for choice in range(node.state.world.outcomes(mind.call)):
+                    name = self.names[mind.actor]
+                    yield mind, Step(name, mind.call, choice)
 
-    def _after(self, node: _Node, step: Step) -> _Node:
-        world = node.world
-        reads = step.call.method in worlds.READS
-        if not reads:
+    def _after(self, node: _Node, mind: _Mind, step: Step) -> _Node:
+        known = (node.state.serial, mind.serial, step.choice)
+        if known not in self._effects:
+            self._effects[known] = self._effect(node.state, mind, step)
+        state, wiser = self._effects[known]
+        at = mind.actor
+        minds = (*node.minds[:at], wiser, *node.minds[at + 1 :])
+        return _Node(state, minds, at, (node, step))
+
+    def _effect(
+        self, state: _State, mind: _Mind, step: Step
+    ) -> tuple[_State, _Mind]:
+        world = state.world
+        if step.call.method in worlds.READS:
+            reply = world.apply(step.call, step.choice)
+        else:
             world = world.copy()
-        reply = world.apply(step.call, step.choice)
-        if not reads:
+            reply = world.apply(step.call, step.choice)
             invariants.check(world)
-        replies = dict(node.replies)
-        replies[step.actor] = (*replies[step.actor], reply)
-        return _Node(world, replies, step.actor, (node, step))
+            state = self._state(world)
+        return state, self._mind(mind.actor, (*mind.replies, reply))
 
-    def _path(self, node: _Node, step: Step) -> tuple[Step, ...]:
-        steps = [step]
-        trace = node.trace
-        while trace is not None:
-            steps.append(trace[1])
-            trace = trace[0].trace
-        return tuple(reversed(steps))
+
+def _path(node: _Node, step: Step) -> tuple[Step, ...]:
+    steps = [step]
+    trace = node.trace
+    while trace is not None:
+        steps.append(trace[1])
+        trace = trace[0].trace
+    return tuple(reversed(steps))

@@ -67,11 +67,14 @@ class Store:
     def listing(self, prefix: str = '') -> tuple[str, ...]:
         """List names, late for puts and deletes as the scheduler likes."""
         names = set(self.objects)
-        if self.choice & 1:
-            names -= self.unlisted
-        if self.choice & 2:
-            names |= self.ghosts
+        for bit, name in enumerate(self.late()):
+            if self.choice >> bit & 1:
+                names ^= {name}
         return tuple(sorted(n for n in names if n.startswith(prefix)))
+
+    def late(self) -> list[str]:
+        """Return the names that a listing may show wrongly."""
+        return sorted(self.unlisted | self.ghosts)
 
     def settle(self) -> None:
         """Let the listings catch up."""

@@ -1,0 +1,387 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What a program calls: all that backupkit does, as one object.
+
+::
+
+    from backupkit import api
+
+    with api.connect() as kit:
+        row = kit.create_backup('local:db01.img')
+        kit.verify_backup(row.backup_id, full=True)
+
+Nothing here prints or reads a terminal. A long call takes a
+:class:`backupkit.copy.control.Control`, by which another thread or a
+signal handler may watch it, cancel it or suspend it. What goes wrong is an
+error of :mod:`backupkit.errors`; a run that was suspended leaves by
+:class:`backupkit.errors.Suspended`.
+
+What a call needs is imported when it is made: listing backups loads
+neither drivers nor TaskFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import types
+from typing import TYPE_CHECKING, Any, Self
+
+from oslo_config import cfg
+
+from backupkit.api import session as session_
+from backupkit import catalog as catalog_
+from backupkit import conf as conf_
+from backupkit.copy import control as control_
+from backupkit import model
+
+if TYPE_CHECKING:
+    from backupkit.api import results
+    from backupkit import doctor as doctor_
+    from backupkit.drivers import target as target_
+    from backupkit.repository import target as repository_target
+
+Control = control_.Control
+
+_HIDDEN = frozenset({model.BackupStatus.DELETED, model.BackupStatus.ERROR})
+
+
+def connect(config_files: Sequence[str] | None = None) -> Backupkit:
+    """Read the configuration and return what works with it.
+
+    :param config_files: read instead of those of the system and user; with
+        none anywhere the embedded configuration works
+    :raises errors.ConfigurationError: a file cannot be read, or holds what
+        is unknown or wrong
+    """
+    kit = Backupkit(conf_.load(config_files))
+    kit.require_valid_config()
+    return kit
+
+
+class Backupkit:
+    """Makes, restores, verifies and deletes backups.
+
+    Used as a context manager, or closed by :meth:`close`. Volumes are named
+    ``backend:volume_id``; a backup by its id or the first eight characters
+    of it or more. A target that is not named is the default one.
+
+    :param conf: with the options of backupkit registered and files read:
+        see :func:`backupkit.conf.load`; it is not judged here
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self.conf = conf
+        self._session = session_.Session(conf)
+
+    def close(self) -> None:
+        """Let go of the catalog."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Backups.
+
+    def create_backup(
+        self,
+        volume: str,
+        *,
+        target: str | None = None,
+        name: str = '',
+        full: bool = False,
+        force: bool = False,
+        control: control_.Control | None = None,
+    ) -> catalog_.BackupRow:
+        """Make a backup of a volume and return its record.
+
+        Where an earlier good backup of the volume is on the target, only
+        what changed since is read, as far as the backend can tell, and only
+        what is new is stored.
+
+        :param full: read everything
+        :param force: also a volume that is open for writing, or whose
+            restore has not finished
+        :raises errors.InUse: the volume is open for writing
+        :raises errors.Conflict: another run is at work on the volume
+        :raises errors.Cancelled: it was, and everything was undone
+        """
+        from backupkit.api import backups
+
+        wish = backups.Wish(target, name, full, force)
+        return backups.create(
+            self._session, volume, wish, control or Control()
+        )
+
+    def plan_backup(
+        self,
+        volume: str,
+        *,
+        target: str | None = None,
+        full: bool = False,
+        force: bool = False,
+    ) -> results.BackupPlan:
+        """Tell how a backup would be made, and make none."""
+        from backupkit.api import backups
+
+        wish = backups.Wish(target, '', full, force)
+        return backups.plan(self._session, volume, wish)
+
+    def list_backups(
+        self,
+        *,
+        volume: str | None = None,
+        target: str | None = None,
+        everything: bool = False,
+    ) -> list[catalog_.BackupRow]:
+        """List the recorded backups, oldest first.
+
+        :param everything: also those that failed or were deleted
+        """
+        ref = model.VolumeRef.parse(volume) if volume else None
+        rows = self._session.catalog.backups(
+            backend=None if ref is None else ref.backend,
+            volume_id=None if ref is None else ref.volume_id,
+            target=target,
+        )
+        return [row for row in rows if everything or row.status not in _HIDDEN]
+
+    def show_backup(self, backup_id: str) -> catalog_.BackupRow:
+        """Return the record of one backup."""
+        return self._session.catalog.backup(backup_id)
+
+    def verify_backup(
+        self,
+        backup_id: str,
+        *,
+        full: bool = False,
+        control: control_.Control | None = None,
+    ) -> target_.Report:
+        """Check what is kept of a backup, and record what is found.
+
+        :param full: read every byte, instead of structure and sizes
+        """
+        from backupkit.api import upkeep
+
+        return upkeep.verify(
+            self._session, backup_id, control or Control(), full=full
+        )
+
+    def delete_backup(
+        self, backup_id: str, *, control: control_.Control | None = None
+    ) -> catalog_.BackupRow:
+        """Make a backup not exist, and return what is recorded of it.
+
+        Others stay whole, whatever they share with it. Space comes back
+        with :meth:`collect_garbage`.
+        """
+        from backupkit.api import upkeep
+
+        return upkeep.delete(self._session, backup_id, control or Control())
+
+    def restore_backup(
+        self,
+        backup_id: str,
+        *,
+        to: str | None = None,
+        new: str | None = None,
+        overwrite: bool = False,
+        control: control_.Control | None = None,
+    ) -> results.RestoreResult:
+        """Write a backup to a volume; each byte is checked before.
+
+        :param to: a volume that exists, of the backup's size or larger
+        :param new: a volume to create, deleted again where that fails
+        :param overwrite: what ``to`` holds may be lost
+        :raises errors.DestinationTooSmall: the backup does not fit
+        :raises errors.IntegrityError: what is kept is damaged
+        """
+        from backupkit.api import restores
+
+        wish = restores.Wish(to, new, overwrite)
+        return restores.restore(
+            self._session, backup_id, wish, control or Control()
+        )
+
+    # Volumes.
+
+    def list_volumes(
+        self, backend: str | None = None
+    ) -> list[results.VolumeEntry]:
+        """List the volumes of one backend, or of all that are enabled."""
+        from backupkit.api import volumes
+
+        return volumes.entries(self._session, backend)
+
+    def show_volume(self, volume: str) -> results.VolumeEntry:
+        """Describe one volume as it is now."""
+        from backupkit.api import volumes
+
+        return volumes.show(self._session, volume)
+
+    def create_volume(
+        self, volume: str, size_bytes: int
+    ) -> results.VolumeEntry:
+        """Make a volume of exactly this size."""
+        from backupkit.api import volumes
+
+        return volumes.create(self._session, volume, size_bytes)
+
+    def delete_volume(self, volume: str) -> None:
+        """Remove a volume and all that it holds."""
+        from backupkit.api import volumes
+
+        volumes.delete(self._session, volume)
+
+    # Repositories and the catalog.
+
+    def repository_stats(self, target: str | None = None) -> dict[str, int]:
+        """Tell how much a repository keeps, in bytes and objects."""
+        from backupkit.api import repositories
+
+        return repositories.stats(self._session, target)
+
+    def check_repository(
+        self,
+        target: str | None = None,
+        *,
+        read_data: bool = False,
+        control: control_.Control | None = None,
+    ) -> target_.Report:
+        """Check every object of a repository, and record who is hurt.
+
+        :param read_data: read every byte, instead of structure and sizes
+        """
+        from backupkit.api import repositories
+
+        return repositories.check(
+            self._session, target, control or Control(), read_data=read_data
+        )
+
+    def collect_garbage(
+        self,
+        target: str | None = None,
+        *,
+        control: control_.Control | None = None,
+    ) -> repository_target.GcResult:
+        """Remove what no backup reaches.
+
+        Never what a run may still read or write: the result names the runs
+        that are waited for, and a later call goes on.
+        """
+        from backupkit.api import repositories
+
+        return repositories.collect(
+            self._session, target, control or Control()
+        )
+
+    def adopt_repository(self, target: str | None = None) -> dict[str, str]:
+        """Take a repository over from another catalog, for writing.
+
+        Nothing that uses the former catalog may run on it from then on.
+        """
+        from backupkit.api import repositories
+
+        return repositories.adopt(self._session, target)
+
+    def rebuild_catalog(
+        self, target: str | None = None
+    ) -> results.RebuildResult:
+        """Fill the catalog from what a target tells of its backups."""
+        from backupkit.api import repositories
+
+        return repositories.rebuild(self._session, target)
+
+    # Runs.
+
+    def list_runs(self, *, everything: bool = False) -> list[catalog_.Run]:
+        """List the runs that have not ended, or all that are recorded."""
+        return self._session.catalog.runs(live_only=not everything)
+
+    def show_run(self, run: str) -> catalog_.Run:
+        """Return a run by its id or number."""
+        from backupkit.api import runs
+
+        return runs.find(self._session, run)
+
+    def abort_run(self, run: str) -> catalog_.Run:
+        """Abort a run by its id or number, and undo what it made.
+
+        A process that still works on it finds out at its end, and undoes
+        the rest.
+
+        :raises errors.Conflict: it has ended
+        """
+        from backupkit.api import runs
+
+        return runs.abort(self._session, run)
+
+    # Drivers, configuration and health.
+
+    def list_drivers(self) -> list[dict[str, Any]]:
+        """Describe every installed driver, those that fail included."""
+        from backupkit.drivers import loader
+
+        return [
+            dataclasses.asdict(listing) for listing in loader.list_drivers()
+        ]
+
+    def validate_target(
+        self,
+        target: str | None = None,
+        *,
+        control: control_.Control | None = None,
+    ) -> list[tuple[str, str, str]]:
+        """Run the conformance suite against a target.
+
+        Works in a place of its own there, and leaves nothing.
+
+        :returns: (test, outcome, message); outcome is ``ok``, ``failed``
+            or ``skipped``
+        """
+        from backupkit.api import validation
+
+        return validation.validate(self._session, target, control or Control())
+
+    def validate_config(self) -> list[conf_.Problem]:
+        """Tell what is wrong in the configuration."""
+        from backupkit.drivers import loader
+
+        return conf_.problems(self.conf, loader.driver_options)
+
+    def require_valid_config(self) -> None:
+        """Refuse to go on with a configuration that has errors.
+
+        :raises errors.ConfigurationError: names the first of them
+        """
+        from backupkit.drivers import loader
+
+        conf_.check(self.conf, loader.driver_options)
+
+    def doctor(self, *, clear: bool = False) -> list[doctor_.Diagnosis]:
+        """Look at everything, and tell what is well and what is not.
+
+        :param clear: first undo what dead runs left, and sweep
+        """
+        from backupkit.api import health
+
+        return health.examine(self._session, clear=clear)

@@ -1,0 +1,103 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Clearing what is left, before everything is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import functools
+
+from backupkit.api import runs
+from backupkit.api import session as session_
+from backupkit.catalog import liveness
+from backupkit import doctor
+from backupkit import errors
+from backupkit.flows import faults
+from backupkit.flows import recovery
+
+
+def examine(
+    session: session_.Session, *, clear: bool
+) -> list[doctor.Diagnosis]:
+    """Tell what is well and what is not; see :mod:`backupkit.doctor`."""
+    done = _clear(session) if clear else []
+    return [*done, *doctor.examine(session)]
+
+
+def _clear(session: session_.Session) -> list[doctor.Diagnosis]:
+    """Undo what dead runs left, and tell what was done."""
+    jobs: list[tuple[str, Callable[[], list[str]]]] = [
+        ('runs', lambda: _dead_runs(session)),
+        ('ledger', lambda: _ledger(session)),
+        ('locks', lambda: _locks(session)),
+    ]
+    for name in session.conf.enabled_targets:
+        jobs.append(
+            (f'target {name}', functools.partial(_sweep, session, name))
+        )
+    told = []
+    for name, job in jobs:
+        try:
+            messages = job()
+        except errors.BackupkitError as exc:
+            cure = 'mend that, and clear again'
+            told.append(
+                doctor.Diagnosis('clear', name, doctor.PROBLEM, str(exc), cure)
+            )
+        else:
+            told += [
+                doctor.Diagnosis('clear', name, doctor.OK, message)
+                for message in messages
+            ]
+    return told
+
+
+def _dead_runs(session: session_.Session) -> list[str]:
+    ended = runs.clear_dead(session, session.environment())
+    return [f'run {run.number} ({run.kind}) is ended' for run in ended]
+
+
+def _ledger(session: session_.Session) -> list[str]:
+    """Remove what runs left that have ended."""
+    live = {run.run_id for run in session.catalog.runs(live_only=True)}
+    before = {
+        entry.entry_id: entry
+        for entry in session.catalog.ledger()
+        if entry.run_id not in live and not entry.retained
+    }
+    environment = session.environment()
+    for run_id in dict.fromkeys(entry.run_id for entry in before.values()):
+        for entry in recovery.clear(environment, run_id):
+            del before[entry.entry_id]
+    return [
+        f'{entry.kind} {entry.name} is removed' for entry in before.values()
+    ]
+
+
+def _locks(session: session_.Session) -> list[str]:
+    live = [run.run_id for run in session.catalog.runs(live_only=True)]
+    liveness.sweep(session.state_path, live)
+    return []
+
+
+def _sweep(session: session_.Session, name: str) -> list[str]:
+    """Remove what puts of dead processes left; keep the reserve."""
+    if not session.target(name).capabilities.repository:
+        return []
+    repository = session.repository(name)
+    with faults.attributed(repository):
+        with repository.opened() as store:
+            swept = store.sweep()
+        repository.keep_reserve()
+    return [f'{swept} unfinished objects are removed'] if swept else []

@@ -1,0 +1,314 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Runs: registered while they work, and ended whatever becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import dataclasses
+import logging
+from typing import Any
+import uuid
+
+from backupkit.api import session as session_
+from backupkit import catalog as catalog_
+from backupkit.catalog import liveness
+from backupkit import errors
+from backupkit.flows import engine
+from backupkit.flows import environment as environment_
+from backupkit.flows import persistence
+from backupkit.flows import recovery
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is going to do, and to what."""
+
+    kind: catalog_.RunKind
+    backup_id: str | None = None
+    backend: str = ''
+    volume_id: str = ''
+    target: str = ''
+    repository_id: str = ''
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class _FlowFailed(Exception):
+    """Carries the outcome of a flow from where it ran to where it ends."""
+
+    def __init__(self, outcome: engine.Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+@contextlib.contextmanager
+def registered(
+    session: session_.Session,
+    environment: environment_.Environment,
+    job: Job,
+) -> Iterator[catalog_.Run]:
+    """Register a run, which is live until the block is left.
+
+    Its lock is held from before it is registered, so that nobody can take
+    it for dead. Leaving by an error undoes what the run has made; leaving
+    by :class:`errors.Suspended` keeps it.
+
+    :raises errors.Conflict: another run holds what this one needs
+    """
+    catalog = environment.catalog
+    run_id = str(uuid.uuid4())
+    fields = {
+        field.name: getattr(job, field.name)
+        for field in dataclasses.fields(job)
+    }
+    with _locked(session, run_id):
+        run = catalog.register_run(run_id=run_id, **fields)
+        try:
+            with _reverting(environment, run):
+                yield run
+            if catalog.run(run_id).live:
+                catalog.finish_run(run_id, catalog_.RunState.DONE)
+        except errors.Suspended as exc:
+            with contextlib.suppress(errors.BackupkitError):
+                catalog.suspend_run(run_id, str(exc))
+            raise
+
+
+@contextlib.contextmanager
+def _locked(session: session_.Session, run_id: str) -> Iterator[None]:
+    """Hold the lock of a run; its file stays while it can prove a death."""
+    try:
+        with liveness.hold(session.state_path, run_id):
+            yield
+    finally:
+        with contextlib.suppress(errors.BackupkitError):
+            if not _is_live(session, run_id):
+                liveness.discard(session.state_path, run_id)
+
+
+def _is_live(session: session_.Session, run_id: str) -> bool:
+    try:
+        return session.catalog.run(run_id).live
+    except errors.NotFound:
+        return False
+
+
+def work(
+    environment: environment_.Environment,
+    run: catalog_.Run,
+    flow: engine.Work,
+) -> Mapping[str, Any]:
+    """Run the flow of a run, inside its :func:`registered` block.
+
+    :returns: all values that its tasks provided
+    """
+    outcome = engine.run(environment, run.run_id, flow)
+    if outcome.error is not None:
+        raise _FlowFailed(outcome) from outcome.error
+    return outcome.results
+
+
+@contextlib.contextmanager
+def _reverting(
+    environment: environment_.Environment, run: catalog_.Run
+) -> Iterator[None]:
+    """End the run properly where an error leaves the block."""
+    try:
+        yield
+    except errors.Suspended:
+        raise
+    except _FlowFailed as failed:
+        error = failed.outcome.error
+        if error is not None and not _end(environment, run, failed.outcome):
+            raise error from error.__cause__
+    except BaseException as exc:
+        # Also a KeyboardInterrupt, where nobody handles the signal.
+        reason = str(exc) or type(exc).__name__
+        _settle(environment, run, reason)
+        with contextlib.suppress(errors.CatalogError):
+            _forget(environment, run)
+        raise
+
+
+def _end(
+    environment: environment_.Environment,
+    run: catalog_.Run,
+    outcome: engine.Outcome,
+) -> bool:
+    """Record how a failed flow ended; True where it did succeed.
+
+    It did where the backup turns out to be committed: the error came after
+    the deed.
+    """
+    catalog = environment.catalog
+    cancelled = isinstance(outcome.error, errors.Cancelled)
+    reason = outcome.reason
+    if cancelled:
+        reason = f'cancelled in step {outcome.failed_step}'
+    try:
+        # Where the commit was begun, what is in the target decides: that
+        # must have been asked.
+        if outcome.failed_step == 'record' or not outcome.reverted:
+            recovery.settle(environment, catalog.run(run.run_id), reason)
+        now = catalog.run(run.run_id)
+        if now.state == catalog_.RunState.DONE:
+            LOG.warning('run %d is done all the same: %s', run.number, reason)
+            return True
+        if now.live:
+            reason += _left_behind(catalog, run.run_id)
+            if cancelled:
+                now = catalog.abort_run(run.run_id)
+            aborted = now.state == catalog_.RunState.ABORTED
+            state = catalog_.RunState.FAILED
+            catalog.finish_run(
+                run.run_id,
+                catalog_.RunState.ABORTED if aborted else state,
+                reason,
+            )
+    except errors.BackupkitError as exc:
+        _unsettled(environment, run, reason, exc)
+    return False
+
+
+def _settle(
+    environment: environment_.Environment, run: catalog_.Run, reason: str
+) -> None:
+    try:
+        now = environment.catalog.run(run.run_id)
+        recovery.settle(environment, now, reason)
+    except errors.BackupkitError as exc:
+        _unsettled(environment, run, reason, exc)
+
+
+def _unsettled(
+    environment: environment_.Environment,
+    run: catalog_.Run,
+    reason: str,
+    exc: errors.BackupkitError,
+) -> None:
+    """Tell that a run could not be ended: it stays live until cleared."""
+    LOG.warning(
+        'run %d could not be ended: %s; once that is mended: '
+        'backupkit run abort %d',
+        run.number,
+        exc,
+        run.number,
+    )
+    if run.kind == catalog_.RunKind.BACKUP and run.backup_id:
+        with contextlib.suppress(errors.BackupkitError):
+            environment.catalog.update_backup(
+                run.backup_id, fail_reason=reason
+            )
+
+
+def _left_behind(catalog: catalog_.Catalog, run_id: str) -> str:
+    left = [
+        f'{entry.kind} {entry.name}'
+        for entry in catalog.ledger(run_id)
+        if not entry.retained
+    ]
+    if not left:
+        return ''
+    return f'; left behind: {", ".join(left)} (backupkit doctor --clear)'
+
+
+def dead(session: session_.Session) -> list[catalog_.Run]:
+    """Return the live runs whose process is proved to be gone.
+
+    A suspended run has no process either, but is kept on purpose.
+    """
+    return [
+        run
+        for run in session.catalog.runs(live_only=True)
+        if run.state != catalog_.RunState.SUSPENDED
+        and liveness.is_dead(session.state_path, run)
+    ]
+
+
+def clear_dead(
+    session: session_.Session,
+    environment: environment_.Environment,
+    volume: tuple[str, str] | None = None,
+) -> list[catalog_.Run]:
+    """Undo what dead runs left, those of one volume only where given.
+
+    :param volume: its backend and id
+    :returns: the runs that were ended
+    """
+    ended = []
+    for run in dead(session):
+        if volume is None or (run.backend, run.volume_id) == volume:
+            LOG.warning(
+                'run %d on %s died: undoing what it left',
+                run.number,
+                run.host,
+            )
+            end(session, environment, run, f'its process died on {run.host}')
+            ended.append(run)
+    return ended
+
+
+def end(
+    session: session_.Session,
+    environment: environment_.Environment,
+    run: catalog_.Run,
+    reason: str,
+) -> None:
+    """Settle a run of another process, and drop what is kept of it."""
+    recovery.settle(environment, run, reason)
+    _forget(environment, run)
+    liveness.discard(session.state_path, run.run_id)
+
+
+def _forget(environment: environment_.Environment, run: catalog_.Run) -> None:
+    """Remove what is kept of a flow that ended before its end."""
+    backend = persistence.open_backend(environment.catalog)
+    persistence.forget(backend, run.run_id)
+
+
+def find(session: session_.Session, text: str) -> catalog_.Run:
+    """Return a run by its id or its number.
+
+    :raises errors.NotFound: there is none
+    """
+    if not text.isdecimal():
+        return session.catalog.run(text)
+    for run in session.catalog.runs():
+        if run.number == int(text):
+            return run
+    raise errors.NotFound(f'there is no run {text}')
+
+
+def abort(session: session_.Session, text: str) -> catalog_.Run:
+    """Abort a run, wherever it stands.
+
+    Where its process is proved to be alive, temporary things are left to
+    it: it finds out at its commit at the latest, and undoes them itself.
+    Where nothing is known of it, the operator's word is taken for it that
+    it is gone; it could not commit even if it were not.
+
+    :raises errors.Conflict: it has ended already
+    """
+    run = find(session, text)
+    if not run.live:
+        raise errors.Conflict(f'run {run.number} has ended: it is {run.state}')
+    environment = session.environment()
+    if liveness.is_alive(session.state_path, run):
+        recovery.stop(environment, run)
+    else:
+        end(session, environment, run, 'aborted by the operator')
+    return session.catalog.run(run.run_id)

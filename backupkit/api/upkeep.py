@@ -1,0 +1,117 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Verifying and deleting backups."""
+
+from __future__ import annotations
+
+from backupkit.api import reserve
+from backupkit.api import restores
+from backupkit.api import runs
+from backupkit.api import session as session_
+from backupkit import catalog as catalog_
+from backupkit.copy import control as control_
+from backupkit.drivers import target as target_
+from backupkit import errors
+from backupkit.flows import delete as delete_flow
+from backupkit.flows import engine
+from backupkit.flows import keys
+from backupkit.flows import plain
+from backupkit.flows import verify as verify_flow
+from backupkit import model
+
+#: What nobody may be at work on when it is deleted.
+_UNFINISHED = frozenset(
+    {model.BackupStatus.CREATING, model.BackupStatus.COMMITTING}
+)
+
+
+def verify(
+    session: session_.Session,
+    backup_id: str,
+    control: control_.Control,
+    *,
+    full: bool,
+) -> target_.Report:
+    """Check what is kept of a backup, and record what is found."""
+    row = restores.readable(session, backup_id)
+    environment = session.environment(control)
+    job = _job(catalog_.RunKind.VERIFY, row)
+    with runs.registered(session, environment, job) as run:
+        found = runs.work(
+            environment,
+            run,
+            engine.Work(
+                verify_flow.flow,
+                {'target': row.target},
+                {
+                    keys.RUN_ID: run.run_id,
+                    keys.BACKUP_ID: row.backup_id,
+                    keys.FULL: full,
+                },
+            ),
+        )
+    return plain.to_report(found[keys.REPORT])
+
+
+def delete(
+    session: session_.Session, backup_id: str, control: control_.Control
+) -> catalog_.BackupRow:
+    """Make a backup not exist; goes on with a delete that was interrupted.
+
+    Works on a full target too.
+    """
+    row = session.catalog.backup(backup_id)
+    if row.status in _UNFINISHED:
+        environment = session.environment(control)
+        volume = (row.backend, row.volume_id)
+        runs.clear_dead(session, environment, volume)
+        row = session.catalog.backup(row.backup_id)
+    if row.status == model.BackupStatus.DELETED:
+        return row
+    if row.status in _UNFINISHED:
+        raise errors.Conflict(
+            f'backup {row.backup_id} is {row.status} by run '
+            f'{row.run_number}: backupkit run abort {row.run_number}'
+        )
+    with reserve.ready(session, row.target) as attempt:
+        attempt(lambda: _delete(session, row, control))
+    return session.catalog.backup(row.backup_id)
+
+
+def _delete(
+    session: session_.Session,
+    row: catalog_.BackupRow,
+    control: control_.Control,
+) -> None:
+    environment = session.environment(control)
+    job = _job(catalog_.RunKind.DELETE, row)
+    with runs.registered(session, environment, job) as run:
+        runs.work(
+            environment,
+            run,
+            engine.Work(
+                delete_flow.flow,
+                {'target': row.target},
+                {keys.RUN_ID: run.run_id, keys.BACKUP_ID: row.backup_id},
+            ),
+        )
+
+
+def _job(kind: catalog_.RunKind, row: catalog_.BackupRow) -> runs.Job:
+    return runs.Job(
+        kind,
+        backup_id=row.backup_id,
+        target=row.target,
+        repository_id=row.repository_id,
+    )

@@ -1,0 +1,283 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Records of backups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+import dataclasses
+import itertools
+import re
+from typing import Any
+
+import sqlalchemy as sa
+
+from backupkit.catalog import database
+from backupkit.catalog import rows
+from backupkit.catalog import runs
+from backupkit.catalog import schema
+from backupkit.catalog import states
+from backupkit.catalog import values
+from backupkit import errors
+from backupkit import model
+
+_BACKUPS = schema.BACKUPS.c
+_PREFIX = re.compile(r'[0-9a-f-]{8,36}')
+#: One commit costs more than a hundred rows.
+_BATCH = 500
+#: What is known of these is more than that a manifest was found.
+_LEFT_ALONE = (
+    model.BackupStatus.DAMAGED,
+    model.BackupStatus.DELETING,
+    model.BackupStatus.DELETED,
+)
+
+
+class Backups(database.Client):
+    """The part of the catalog that records backups."""
+
+    def add_backup(self, row: rows.BackupRow) -> None:
+        """Record a backup that is about to be made.
+
+        Called again while it is being made, it changes the record.
+
+        :raises errors.Conflict: it is recorded, and made already
+        """
+        fields = _checked(dataclasses.asdict(row))
+        with self._database.write() as connection:
+            known = _find(connection, row.backup_id)
+            if known is None:
+                connection.execute(sa.insert(schema.BACKUPS).values(fields))
+            elif known.status == model.BackupStatus.CREATING:
+                _change(connection, row.backup_id, fields)
+            else:
+                raise errors.Conflict(
+                    f'backup {row.backup_id} is recorded already: '
+                    f'it is {known.status}'
+                )
+
+    def update_backup(self, backup_id: str, **fields: Any) -> None:
+        """Change fields of a record.
+
+        :raises errors.NotFound: there is no such backup
+        :raises errors.Conflict: its status cannot change so
+        """
+        unknown = set(fields) - set(_BACKUPS.keys())
+        if unknown:
+            raise errors.UsageError(
+                f'a backup has no {", ".join(sorted(unknown))} to change'
+            )
+        if 'fail_reason' in fields:
+            fields['fail_reason'] = values.prose(fields['fail_reason'])
+        checked = _checked(fields)
+        with self._database.write() as connection:
+            known = _get(connection, backup_id)
+            status = model.BackupStatus(checked.get('status', known.status))
+            states.check_backup(backup_id, known.status, status)
+            if checked:
+                _change(connection, backup_id, checked)
+
+    def backup(self, backup_id: str) -> rows.BackupRow:
+        """Return a backup by its id, or by a unique beginning of it.
+
+        :param backup_id: at least 8 characters of it
+        :raises errors.NotFound: there is none
+        :raises errors.UsageError: several begin so
+        """
+        with self._database.read() as connection:
+            found = _find(connection, backup_id)
+            if found is None and _PREFIX.fullmatch(backup_id.lower()):
+                found = _find_prefix(connection, backup_id.lower())
+        if found is None:
+            raise errors.NotFound(f'there is no backup {backup_id}')
+        return found
+
+    def backups(
+        self,
+        *,
+        backend: str | None = None,
+        volume_id: str | None = None,
+        target: str | None = None,
+        repository_id: str | None = None,
+        statuses: Collection[model.BackupStatus] | None = None,
+    ) -> list[rows.BackupRow]:
+        """Return the backups that meet all conditions, oldest first."""
+        query = sa.select(schema.BACKUPS).order_by(
+            _BACKUPS.created_at, _BACKUPS.run_number, _BACKUPS.backup_id
+        )
+        for column, wanted in (
+            (_BACKUPS.backend, backend),
+            (_BACKUPS.volume_id, volume_id),
+            (_BACKUPS.target, target),
+            (_BACKUPS.repository_id, repository_id),
+        ):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if statuses is not None:
+            query = query.where(_BACKUPS.status.in_([*map(str, statuses)]))
+        with self._database.read() as connection:
+            return [rows.backup(row) for row in connection.execute(query)]
+
+    def finish_backup(self, run_id: str, summary: model.BackupSummary) -> None:
+        """Record that a backup is committed, and that its run is done.
+
+        Its manifest is there, so this holds whatever became of the run
+        meanwhile: an abort may have come too late.
+
+        :raises errors.Conflict: the run has not begun to commit
+        """
+        with self._database.write() as connection:
+            run = runs.get(connection, run_id)
+            if run.state not in states.COMMITTED_FROM:
+                raise errors.Conflict(
+                    f'run {run_id} is {run.state}: it has not begun to commit'
+                )
+            now = values.now()
+            fields = {
+                'target': run.target,
+                'finished_at': now,
+                'run_number': run.number,
+            }
+            if run.state != states.RunState.DONE:
+                _record_available(connection, summary, fields)
+            runs.change(
+                connection,
+                run,
+                state=states.RunState.DONE,
+                finished_at=run.finished_at or now,
+            )
+
+    def import_backup(self, summary: model.BackupSummary, target: str) -> bool:
+        """Record a backup that was found committed at a target.
+
+        One that is known as damaged or deleted is left as it is.
+
+        :returns: whether it was not recorded as available before
+        :raises errors.FormatError: it tells what cannot be recorded
+        """
+        return self.import_backups([summary], target) == 1
+
+    def import_backups(
+        self, summaries: Iterable[model.BackupSummary], target: str
+    ) -> int:
+        """Record many backups like :meth:`import_backup`, far faster.
+
+        :returns: how many were not recorded as available before
+        """
+        added = 0
+        waiting = iter(summaries)
+        while batch := list(itertools.islice(waiting, _BATCH)):
+            for summary in batch:
+                _check_imported(summary)
+            with self._database.write() as connection:
+                added += _import(connection, batch, target)
+        return added
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    if 'status' in fields:
+        fields['status'] = values.given_word(
+            model.BackupStatus, fields['status']
+        )
+    if 'kind' in fields:
+        fields['kind'] = values.given_word(model.BackupKind, fields['kind'])
+    return values.checked(schema.BACKUPS, fields)
+
+
+def _check_imported(summary: model.BackupSummary) -> None:
+    try:
+        _checked(dataclasses.asdict(summary))
+    except errors.UsageError as error:
+        raise errors.FormatError(
+            f'backup {summary.backup_id!r} cannot be recorded: {error}'
+        ) from error
+
+
+def _import(
+    connection: sa.Connection,
+    summaries: Sequence[model.BackupSummary],
+    target: str,
+) -> int:
+    query = sa.select(_BACKUPS.backup_id, _BACKUPS.status).where(
+        _BACKUPS.backup_id.in_([summary.backup_id for summary in summaries])
+    )
+    known = {row.backup_id: row.status for row in connection.execute(query)}
+    added = 0
+    for summary in summaries:
+        status = known.get(summary.backup_id)
+        if status in _LEFT_ALONE:
+            continue
+        _record_available(connection, summary, {'target': target})
+        known[summary.backup_id] = model.BackupStatus.AVAILABLE
+        added += status != model.BackupStatus.AVAILABLE
+    return added
+
+
+def _record_available(
+    connection: sa.Connection,
+    summary: model.BackupSummary,
+    fields: dict[str, Any],
+) -> None:
+    """Put all that a target tells of a backup into its record."""
+    told = {
+        **dataclasses.asdict(summary),
+        'status': model.BackupStatus.AVAILABLE,
+        'fail_reason': '',
+        **fields,
+    }
+    if _change(connection, summary.backup_id, _checked(told)):
+        return
+    rest = dataclasses.asdict(
+        rows.BackupRow(summary.backup_id, summary.backend, summary.volume_id)
+    )
+    connection.execute(
+        sa.insert(schema.BACKUPS).values(_checked({**rest, **told}))
+    )
+
+
+def _change(
+    connection: sa.Connection, backup_id: str, fields: dict[str, Any]
+) -> bool:
+    changed = connection.execute(
+        sa.update(schema.BACKUPS)
+        .where(_BACKUPS.backup_id == backup_id)
+        .values(fields)
+    )
+    return changed.rowcount > 0
+
+
+def _get(connection: sa.Connection, backup_id: str) -> rows.BackupRow:
+    found = _find(connection, backup_id)
+    if found is None:
+        raise errors.NotFound(f'there is no backup {backup_id}')
+    return found
+
+
+def _find(connection: sa.Connection, backup_id: str) -> rows.BackupRow | None:
+    query = sa.select(schema.BACKUPS).where(_BACKUPS.backup_id == backup_id)
+    row = connection.execute(query).first()
+    return rows.backup(row) if row else None
+
+
+def _find_prefix(
+    connection: sa.Connection, prefix: str
+) -> rows.BackupRow | None:
+    query = sa.select(schema.BACKUPS).where(
+        _BACKUPS.backup_id.like(f'{prefix}%')
+    )
+    found = connection.execute(query.limit(2)).all()
+    if len(found) > 1:
+        raise errors.UsageError(
+            f'several backups begin with {prefix}: give more of the id'
+        )
+    return rows.backup(found[0]) if found else None

@@ -1,0 +1,28 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What alembic runs to apply migrations on a connection it is given."""
+
+from alembic import context
+
+from backupkit.catalog import schema
+
+context.configure(
+    connection=context.config.attributes['connection'],
+    target_metadata=schema.METADATA,
+    # TaskFlow keeps its own revision in the same database.
+    version_table=schema.VERSION.name,
+    # SQLite cannot alter most of a table: it is copied.
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,346 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The POSIX store keeps its promises through a power cut at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
+import contextlib
+import os
+import stat
+import tempfile
+import unittest
+from unittest import mock
+
+from backupkit import errors
+from backupkit_plugins.targets.posix import fsops
+from backupkit_plugins.targets.posix import store as store_
+from tests.unit.crash import powercut
+
+_DATA = {
+    'config': b'settings' * 8,
+    'backups/aa/bb/one/packs/0000/p1': os.urandom(9000),
+    'backups/aa/bb/one/packs/0000/p2': os.urandom(5000),
+    'backups/aa/bb/one/manifest': b'',
+    'backups/aa/cc/two/packs/0000/p1': os.urandom(600),
+    'backups/aa/cc/two/manifest': os.urandom(700),
+}
+_Calls = Mapping[str, Callable[..., None]]
+_Mutant = Callable[[], _Calls]
+
+_KEPT = 'kept'
+_DOOMED = 'doomed'
+
+
+class _StoreTest(unittest.TestCase):
+    """Workloads, and what must hold after them.
+
+    Tokens are a pair of a promise and a name: the object is kept, or is
+    about to go and may be either, or is gone (None).
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.scratch = os.path.join(holder.name, 'scratch')
+        base = os.path.join(holder.name, 'base')
+        os.mkdir(base)
+        self.root = os.path.join(base, 'repository')
+        self.recorder = powercut.PowerCut(base)
+
+    def _put(self, store: store_.PosixStore, name: str) -> None:
+        data = _DATA[name]
+        store.put(name, [data[:100], data[100:4200], data[4200:]])
+        self.recorder.acknowledge((_KEPT, name))
+
+    def _delete(self, store: store_.PosixStore, name: str) -> None:
+        self.recorder.acknowledge((_DOOMED, name))
+        store.delete(name)
+        self.recorder.acknowledge((None, name))
+
+    def _workload(self) -> None:
+        with store_.PosixStore(self.root) as store:
+            for name in _DATA:
+                self._put(store, name)
+            with contextlib.suppress(errors.ObjectExists):
+                store.put('config', [b'another'])
+            self._delete(store, 'backups/aa/bb/one/manifest')
+            self._delete(store, 'backups/aa/bb/one/packs/0000/p1')
+            self._delete(store, 'backups/aa/bb/one/packs/0000/p2')
+            self._put(store, 'backups/aa/bb/one/packs/0000/p2')
+
+    def _check(self, path: str, acknowledged: Sequence[object]) -> None:
+        promised: dict[str, str | None] = {}
+        for token in acknowledged:
+            assert isinstance(token, tuple)
+            promised[token[1]] = token[0]
+        with store_.PosixStore(os.path.join(path, 'repository')) as store:
+            self._check_objects(store, promised)
+            store.sweep()
+            self._check_objects(store, promised)
+            for name, data in _DATA.items():
+                with contextlib.suppress(errors.ObjectExists):
+                    store.put(name, [data])
+                self.assertEqual(data, store.get(name))
+        self._check_nothing_hidden(path)
+
+    def _check_objects(
+        self, store: store_.PosixStore, promised: dict[str, str | None]
+    ) -> None:
+        listed = {found.name: found.size_bytes for found in store.list()}
+        for name in listed:
+            self.assertEqual(_DATA[name], store.get(name), name)
+        for name, promise in promised.items():
+            if promise == _KEPT:
+                self.assertIn(name, listed)
+            elif promise is None:
+                self.assertNotIn(name, listed)
+
+    def _check_nothing_hidden(self, path: str) -> None:
+        for directory, _, files in os.walk(path):
+            hidden = [name for name in files if name.startswith('.')]
+            self.assertEqual([], hidden, directory)
+
+    def _others_directory(self) -> None:
+        """Put below directories that another has made and not synced."""
+        name = 'backups/aa/bb/one/packs/0000/p1'
+        with contextlib.ExitStack() as stack:
+            above = fsops.open_root(self.root)
+            stack.callback(os.close, above)
+            for part in name.split('/')[:-1]:
+                fsops.mkdir(above, part, 0o770)
+                above = fsops.open_directory(above, part)
+                stack.callback(os.close, above)
+        with store_.PosixStore(self.root) as store:
+            self._put(store, name)
+
+    def _others_object(self) -> None:
+        """Hear of an object that another has named and not synced."""
+        name = 'backups/aa/bb/one/manifest'
+        with store_.PosixStore(self.root) as store:
+            self._put(store, 'backups/aa/bb/one/packs/0000/p1')
+            with _applied(_sync_files_only):
+                store.put(name, [_DATA[name]])
+        with store_.PosixStore(self.root) as store:
+            with self.assertRaises(errors.ObjectExists):
+                store.put(name, [_DATA[name]])
+            self.recorder.acknowledge((_KEPT, name))
+
+    def _others_delete(self) -> None:
+        """Delete what another has removed and not synced."""
+        name = 'backups/aa/bb/one/packs/0000/p1'
+        with store_.PosixStore(self.root) as store:
+            self._put(store, name)
+            self._put(store, 'backups/aa/bb/one/packs/0000/p2')
+            self.recorder.acknowledge((_DOOMED, name))
+            with _applied(_sync_files_only):
+                store.delete(name)
+            store.delete(name)
+            self.recorder.acknowledge((None, name))
+
+
+class PosixStorePowerCutTest(_StoreTest):
+    def test_when_power_is_cut_then_promises_hold(self) -> None:
+        with self.recorder.recording():
+            self._workload()
+        count = self.recorder.replay(self._check, self.scratch, 1500, seed=1)
+        self.assertEqual(1500, count)
+
+    def test_when_two_threads_put_then_promises_hold(self) -> None:
+        names = [*_DATA]
+        with (
+            self.recorder.recording(),
+            store_.PosixStore(self.root) as store,
+            futures.ThreadPoolExecutor(2) as pool,
+        ):
+            for result in [pool.submit(self._put, store, n) for n in names]:
+                result.result()
+        count = self.recorder.replay(self._check, self.scratch, 500, seed=2)
+        self.assertEqual(500, count)
+
+    def test_when_another_made_the_directories_then_puts_are_durable(
+        self,
+    ) -> None:
+        os.mkdir(self.root)
+        with self.recorder.recording():
+            self._others_directory()
+        self.assertTrue(self.recorder.replay(self._check, self.scratch))
+
+    def test_when_another_named_the_object_then_exists_is_durable(
+        self,
+    ) -> None:
+        with self.recorder.recording():
+            self._others_object()
+        self.assertTrue(self.recorder.replay(self._check, self.scratch))
+
+    def test_when_another_removed_the_object_then_delete_is_durable(
+        self,
+    ) -> None:
+        with self.recorder.recording():
+            self._others_delete()
+        self.assertTrue(self.recorder.replay(self._check, self.scratch))
+
+
+class MutantTest(_StoreTest):
+    """Each mutant of the store must be found, or the recorder is blind."""
+
+    def _assert_found(
+        self, mutant: _Mutant, workload: Callable[[], None]
+    ) -> None:
+        with self.recorder.recording(), _applied(mutant):
+            workload()
+        with self.assertRaisesRegex(AssertionError, 'power cut after call'):
+            self.recorder.replay(self._check, self.scratch, seed=1)
+
+    def test_when_nothing_is_synced_then_it_is_found(self) -> None:
+        self._assert_found(_no_sync, self._workload)
+
+    def test_when_data_is_not_synced_then_it_is_found(self) -> None:
+        self._assert_found(_sync_directories_only, self._workload)
+
+    def test_when_names_are_not_synced_then_it_is_found(self) -> None:
+        self._assert_found(_sync_files_only, self._workload)
+
+    def test_when_names_of_directories_are_not_synced_then_it_is_found(
+        self,
+    ) -> None:
+        self._assert_found(_no_sync_after_mkdir, self._workload)
+
+    def test_when_removal_is_not_synced_then_it_is_found(self) -> None:
+        self._assert_found(_no_sync_after_unlink, self._workload)
+
+    def test_when_named_before_data_is_synced_then_it_is_found(self) -> None:
+        self._assert_found(_link_before_sync, self._workload)
+
+    def test_when_others_directories_are_trusted_then_it_is_found(
+        self,
+    ) -> None:
+        os.mkdir(self.root)
+        self._assert_found(_sync_own_changes_only, self._others_directory)
+
+    def test_when_others_objects_are_trusted_then_it_is_found(self) -> None:
+        self._assert_found(_sync_own_changes_only, self._others_object)
+
+    def test_when_others_deletes_are_trusted_then_it_is_found(self) -> None:
+        self._assert_found(_sync_own_changes_only, self._others_delete)
+
+    def test_when_mutants_do_nothing_then_nothing_is_found(self) -> None:
+        with self.recorder.recording(), _applied(dict):
+            self._workload()
+        self.recorder.replay(self._check, self.scratch, seed=1)
+
+
+@contextlib.contextmanager
+def _applied(mutant: _Mutant) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for name, call in mutant().items():
+            stack.enter_context(mock.patch.object(fsops, name, call))
+        yield
+
+
+def _no_sync() -> _Calls:
+    return {'fsync': lambda fd: None}
+
+
+def _sync_files_only() -> _Calls:
+    real = fsops.fsync
+    return {'fsync': lambda fd: None if _is_directory(fd) else real(fd)}
+
+
+def _sync_directories_only() -> _Calls:
+    real = fsops.fsync
+    return {'fsync': lambda fd: real(fd) if _is_directory(fd) else None}
+
+
+def _no_sync_after_mkdir() -> _Calls:
+    """Skip the sync of a directory whose last change was a mkdir."""
+    return _no_sync_after({'mkdir'})
+
+
+def _no_sync_after_unlink() -> _Calls:
+    """Skip the sync of a directory whose last change was a removal.
+
+    A put also removes a name before it syncs, so its link counts last.
+    """
+    return _no_sync_after({'unlink'})
+
+
+def _no_sync_after(changes: set[str]) -> _Calls:
+    last: dict[int, str] = {}
+    real = fsops.fsync
+
+    def fsync(fd: int) -> None:
+        if last.get(os.fstat(fd).st_ino) not in changes:
+            real(fd)
+
+    def change(name: str) -> Callable[..., None]:
+        call = getattr(fsops, name)
+
+        def changed(directory: int, leaf: str, *rest: object) -> None:
+            call(directory, leaf, *rest)
+            if not leaf.startswith('.') or name == 'link':
+                last[os.fstat(directory).st_ino] = name
+
+        return changed
+
+    calls = {name: change(name) for name in ('mkdir', 'link', 'unlink')}
+    return {'fsync': fsync, **calls}
+
+
+def _sync_own_changes_only() -> _Calls:
+    """Skip the sync of a directory that this process did not change."""
+    changed: set[int] = set()
+    real = fsops.fsync
+
+    def fsync(fd: int) -> None:
+        if not _is_directory(fd) or os.fstat(fd).st_ino in changed:
+            real(fd)
+            changed.discard(os.fstat(fd).st_ino)
+
+    def change(name: str) -> Callable[..., None]:
+        call = getattr(fsops, name)
+
+        def noted(directory: int, *rest: object) -> None:
+            call(directory, *rest)
+            changed.add(os.fstat(directory).st_ino)
+
+        return noted
+
+    calls = {name: change(name) for name in ('mkdir', 'link', 'unlink')}
+    return {'fsync': fsync, **calls}
+
+
+def _link_before_sync() -> _Calls:
+    """Sync an object's data only once it has its name."""
+    unsynced: list[int] = []
+    sync, link = fsops.fsync, fsops.link
+
+    def late_sync(fd: int) -> None:
+        if _is_directory(fd):
+            sync(fd)
+        else:
+            unsynced.append(fd)
+
+    def early_link(directory: int, name: str, new_name: str) -> None:
+        link(directory, name, new_name)
+        while unsynced:
+            sync(unsynced.pop())
+
+    return {'fsync': late_sync, 'link': early_link}
+
+
+def _is_directory(fd: int) -> bool:
+    return stat.S_ISDIR(os.fstat(fd).st_mode)
