@@ -37,6 +37,7 @@ from backupkit.drivers import loader
 from backupkit.drivers import target as target_
 from backupkit.drivers import volume as volume_
 from backupkit import errors
+from backupkit.flows import faults
 from backupkit import model
 
 OK = 'ok'
@@ -46,9 +47,9 @@ PROBLEM = 'problem'
 _CLEAR = 'backupkit doctor --clear'
 _PACKAGES = ('taskflow', 'SQLAlchemy', 'blake3', 'zstandard', 'lz4')
 _TOOLS = {
-    'dot': 'draws the graph that backup create --dry-run can print',
-    'mount.nfs': 'mounts NFS shares',
-    'qemu-img': 'looks into images that are not raw',
+    'dot': 'to draw the graph of a dry run',
+    'mount.nfs': 'to mount NFS shares',
+    'qemu-img': 'to look into images that are not raw',
 }
 
 
@@ -143,7 +144,7 @@ def _software(subject: Subject) -> Iterator[Diagnosis]:
         )
     for name, use in _TOOLS.items():
         path = shutil.which(name)
-        told = path or f'not installed; only needed where it {use}'
+        told = path or f'not installed; only needed {use}'
         yield Diagnosis('software', name, OK, told)
 
 
@@ -219,21 +220,23 @@ def _catalog(subject: Subject) -> Iterator[Diagnosis]:
 
 def _backends(subject: Subject) -> Iterator[Diagnosis]:
     for name in subject.conf.enabled_backends:
-        yield _checked(
-            'backend', name, lambda n: subject.volume_driver(n).check()
-        )
+        yield _checked('backend', name, subject.volume_driver)
 
 
 def _targets(subject: Subject) -> Iterator[Diagnosis]:
     for name in subject.conf.enabled_targets:
-        yield _checked('target', name, lambda n: subject.target(n).check())
+        yield _checked('target', name, subject.target)
 
 
 def _checked(
-    area: str, name: str, check: Callable[[str], object]
+    area: str,
+    name: str,
+    load: Callable[[str], volume_.VolumeDriver | target_.Target],
 ) -> Diagnosis:
     try:
-        able = check(name)
+        driver = load(name)
+        with faults.attributed(driver):
+            able = driver.check()
     except errors.BackupkitError as exc:
         cure = f'mend the section [{area}:{name}] or the place it names'
         return Diagnosis(area, name, PROBLEM, str(exc), cure)
@@ -255,8 +258,12 @@ def _storage(subject: Subject) -> Iterator[Diagnosis]:
     for target in subject.conf.enabled_targets:
         for backend in subject.conf.enabled_backends:
             try:
-                theirs = subject.target(target).storage_identity()
-                ours = subject.volume_driver(backend).storage_identity()
+                keeper = subject.target(target)
+                with faults.attributed(keeper):
+                    theirs = keeper.storage_identity()
+                driver = subject.volume_driver(backend)
+                with faults.attributed(driver):
+                    ours = driver.storage_identity()
             except errors.BackupkitError:
                 # The checks of the two have told what is wrong.
                 continue

@@ -15,9 +15,13 @@
 ``HYPOTHESIS_PROFILE=thorough`` looks ten times longer than the default.
 """
 
+import logging
 import os
 
 import hypothesis
+
+# Warnings are asserted where they matter, and noise everywhere else.
+logging.getLogger('backupkit').addHandler(logging.NullHandler())
 
 _NAME = 'backupkit'
 

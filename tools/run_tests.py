@@ -65,8 +65,9 @@ def main(arguments: list[str]) -> int:
     code = subprocess.call([sys.executable, '-m', 'stestr', *options.stestr])
     began = last_run() != before
     counts = count() if began else collections.Counter(failed=1)
+    # The line must stand alone, and not all that stestr says ends with one.
     print(
-        f'{options.name}: {counts["passed"]} passed, '
+        f'\n{options.name}: {counts["passed"]} passed, '
         f'{counts["failed"]} failed, {counts["skipped"]} skipped',
         flush=True,
     )

@@ -282,7 +282,7 @@ class Backupkit:
         target: str | None = None,
         *,
         control: control_.Control | None = None,
-    ) -> repository_target.GcResult:
+    ) -> target_.GcResult:
         """Remove what no backup reaches.
 
         Never what a run may still read or write: the result names the runs

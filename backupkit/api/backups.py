@@ -70,7 +70,7 @@ def create(
     driver = session.volume_driver(ref.backend)
     target = session.target(session.target_name(wish.target))
     environment = session.environment(control)
-    runs.clear_dead(session, environment, (ref.backend, ref.volume_id))
+    runs.clear_dead(session, environment, volume=ref)
     way = _choose(session, driver, ref, wish)
     _warn_of_same_storage(driver, target)
     backup_id = str(uuid.uuid4())

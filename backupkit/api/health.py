@@ -20,7 +20,6 @@ import functools
 
 from backupkit.api import runs
 from backupkit.api import session as session_
-from backupkit.catalog import liveness
 from backupkit import doctor
 from backupkit import errors
 from backupkit.flows import faults
@@ -40,7 +39,7 @@ def _clear(session: session_.Session) -> list[doctor.Diagnosis]:
     jobs: list[tuple[str, Callable[[], list[str]]]] = [
         ('runs', lambda: _dead_runs(session)),
         ('ledger', lambda: _ledger(session)),
-        ('locks', lambda: _locks(session)),
+        ('flows', lambda: _flows(session)),
     ]
     for name in session.conf.enabled_targets:
         jobs.append(
@@ -85,9 +84,8 @@ def _ledger(session: session_.Session) -> list[str]:
     ]
 
 
-def _locks(session: session_.Session) -> list[str]:
-    live = [run.run_id for run in session.catalog.runs(live_only=True)]
-    liveness.sweep(session.state_path, live)
+def _flows(session: session_.Session) -> list[str]:
+    runs.sweep(session)
     return []
 
 

@@ -66,14 +66,15 @@ def collect(
     session: session_.Session,
     name: str | None,
     control: control_.Control,
-) -> repository_target.GcResult:
+) -> target_.GcResult:
     """Remove what no backup reaches; runs that died are ended first."""
     repository = session.repository(name)
     environment = session.environment(control)
     with reserve.ready(session, repository.name) as attempt:
 
-        def once() -> repository_target.GcResult:
+        def once() -> target_.GcResult:
             runs.clear_dead(session, environment)
+            runs.sweep(session)
             job = _job(session, catalog_.RunKind.GC, repository)
             with runs.registered(session, environment, job):
                 control.start('gc')

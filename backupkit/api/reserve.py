@@ -56,5 +56,5 @@ def ready(
     finally:
         try:
             repository.keep_reserve()
-        except errors.TargetError as exc:
+        except errors.BackupkitError as exc:
             LOG.warning('target %s has no reserve now: %s', target, exc)

@@ -56,7 +56,7 @@ def restore(
     driver = session.volume_driver(ref.backend)
     target = session.target(row.target)
     environment = session.environment(control)
-    runs.clear_dead(session, environment, (ref.backend, ref.volume_id))
+    runs.clear_dead(session, environment, volume=ref, backup_id=row.backup_id)
     with faults.attributed(target):
         summary = target.show(row.backup_id)
     size_bytes = _prepare(driver, ref, wish, summary)

@@ -30,6 +30,7 @@ from backupkit.flows import engine
 from backupkit.flows import environment as environment_
 from backupkit.flows import persistence
 from backupkit.flows import recovery
+from backupkit import model
 
 LOG = logging.getLogger(__name__)
 
@@ -162,7 +163,10 @@ def _end(
     try:
         # Where the commit was begun, what is in the target decides: that
         # must have been asked.
-        if outcome.failed_step == 'record' or not outcome.reverted:
+        commit = run.kind == catalog_.RunKind.BACKUP and (
+            outcome.failed_step == 'record'
+        )
+        if commit or not outcome.reverted:
             recovery.settle(environment, catalog.run(run.run_id), reason)
         now = catalog.run(run.run_id)
         if now.state == catalog_.RunState.DONE:
@@ -242,16 +246,22 @@ def dead(session: session_.Session) -> list[catalog_.Run]:
 def clear_dead(
     session: session_.Session,
     environment: environment_.Environment,
-    volume: tuple[str, str] | None = None,
+    *,
+    volume: model.VolumeRef | None = None,
+    backup_id: str | None = None,
 ) -> list[catalog_.Run]:
-    """Undo what dead runs left, those of one volume only where given.
+    """Undo what dead runs left, before a new run meets it.
 
-    :param volume: its backend and id
+    All of them, or only those of a volume or of a backup where one is
+    given.
+
     :returns: the runs that were ended
     """
+    everything = volume is None and backup_id is None
     ended = []
     for run in dead(session):
-        if volume is None or (run.backend, run.volume_id) == volume:
+        own = model.VolumeRef(run.backend, run.volume_id)
+        if everything or own == volume or run.backup_id == backup_id:
             LOG.warning(
                 'run %d on %s died: undoing what it left',
                 run.number,
@@ -260,6 +270,13 @@ def clear_dead(
             end(session, environment, run, f'its process died on {run.host}')
             ended.append(run)
     return ended
+
+
+def sweep(session: session_.Session) -> None:
+    """Remove what helps only live runs, and is left of ended ones."""
+    live = {run.run_id for run in session.catalog.runs(live_only=True)}
+    persistence.sweep(session.catalog, live)
+    liveness.sweep(session.state_path, live)
 
 
 def end(

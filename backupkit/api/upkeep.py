@@ -25,6 +25,7 @@ from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.flows import delete as delete_flow
 from backupkit.flows import engine
+from backupkit.flows import environment as environment_
 from backupkit.flows import keys
 from backupkit.flows import plain
 from backupkit.flows import verify as verify_flow
@@ -46,6 +47,7 @@ def verify(
     """Check what is kept of a backup, and record what is found."""
     row = restores.readable(session, backup_id)
     environment = session.environment(control)
+    runs.clear_dead(session, environment, backup_id=row.backup_id)
     job = _job(catalog_.RunKind.VERIFY, row)
     with runs.registered(session, environment, job) as run:
         found = runs.work(
@@ -72,29 +74,26 @@ def delete(
     Works on a full target too.
     """
     row = session.catalog.backup(backup_id)
-    if row.status in _UNFINISHED:
-        environment = session.environment(control)
-        volume = (row.backend, row.volume_id)
-        runs.clear_dead(session, environment, volume)
-        row = session.catalog.backup(row.backup_id)
-    if row.status == model.BackupStatus.DELETED:
-        return row
-    if row.status in _UNFINISHED:
-        raise errors.Conflict(
-            f'backup {row.backup_id} is {row.status} by run '
-            f'{row.run_number}: backupkit run abort {row.run_number}'
-        )
+    environment = session.environment(control)
     with reserve.ready(session, row.target) as attempt:
-        attempt(lambda: _delete(session, row, control))
+        attempt(lambda: _delete(session, environment, row))
     return session.catalog.backup(row.backup_id)
 
 
 def _delete(
     session: session_.Session,
+    environment: environment_.Environment,
     row: catalog_.BackupRow,
-    control: control_.Control,
 ) -> None:
-    environment = session.environment(control)
+    runs.clear_dead(session, environment, backup_id=row.backup_id)
+    row = session.catalog.backup(row.backup_id)
+    if row.status == model.BackupStatus.DELETED:
+        return
+    if row.status in _UNFINISHED:
+        raise errors.Conflict(
+            f'backup {row.backup_id} is {row.status} by run '
+            f'{row.run_number}: backupkit run abort {row.run_number}'
+        )
     job = _job(catalog_.RunKind.DELETE, row)
     with runs.registered(session, environment, job) as run:
         runs.work(

@@ -18,8 +18,6 @@ the data; the catalog can be rebuilt from them, but for its history of runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import sqlalchemy as sa
 
 from backupkit.catalog import backups
@@ -29,9 +27,7 @@ from backupkit.catalog import ledger
 from backupkit.catalog import rows
 from backupkit.catalog import runs
 from backupkit.catalog import states
-
-if TYPE_CHECKING:
-    from backupkit.drivers import target
+from backupkit import errors
 
 Run = rows.Run
 BackupRow = rows.BackupRow
@@ -52,9 +48,16 @@ class Catalog(
     used by several threads.
     """
 
-    def coordinator(self) -> target.Coordinator:
+    def coordinator(self) -> coordinator_.Coordinator:
         """Return what a target may ask."""
         return self
+
+    def explain(self, error: BaseException) -> errors.CatalogError:
+        """Return what an error of the engine means, with a cure.
+
+        :param error: what SQLAlchemy raised to another user of the engine
+        """
+        return self._database.explain(error)
 
     @property
     def engine(self) -> sa.Engine:

@@ -81,20 +81,13 @@ class Database:
             current = install.current(connection)
             self._place.look(connection)
         if not current:
-            self._bring_up(engine)
+            with (
+                self._explained(),
+                self._place.alone(engine),
+                engine.begin() as connection,
+            ):
+                install.bring_up(connection)
         return engine
-
-    def _bring_up(self, engine: sa.Engine) -> None:
-        with self._explained():
-            try:
-                with engine.begin() as connection:
-                    install.bring_up(connection)
-            except sa.exc.DBAPIError:
-                # A server has no lock for tables that are not there yet:
-                # another process may just have made them.
-                with engine.connect() as connection:
-                    if not install.current(connection):
-                        raise
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -140,14 +133,22 @@ class Database:
         """Turn what the database raises into errors that name a cure."""
         try:
             yield
-        except sa.exc.DBAPIError as error:
-            raise self._place.explain(error.orig) from error
-        except sa.exc.SQLAlchemyError as error:
-            raise errors.CatalogError(f'catalog {self}: {error}') from error
-        except install.TooNewError as error:
-            raise errors.CatalogError(f'catalog {self} {error}') from error
-        except values.BadValueError as error:
-            raise self._place.damaged(error) from error
+        except (
+            sa.exc.SQLAlchemyError,
+            values.BadValueError,
+            install.TooNewError,
+            # Where SQLite's message itself quotes the damage.
+            UnicodeDecodeError,
+        ) as error:
+            raise self.explain(error) from error
+
+    def explain(self, error: BaseException) -> errors.CatalogError:
+        """Return what an error means that the engine has raised."""
+        if isinstance(error, sa.exc.DBAPIError):
+            return self._place.explain(error.orig)
+        if isinstance(error, values.BadValueError | UnicodeDecodeError):
+            return self._place.damaged(error)
+        return errors.CatalogError(f'catalog {self} {error}')
 
 
 def _reading(engine: sa.Engine) -> sa.Engine:

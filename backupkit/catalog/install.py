@@ -39,13 +39,18 @@ def current(connection: sa.Connection) -> bool:
 
     :raises TooNewError: a newer release has changed them
     """
-    return _revision(connection) == schema.REVISION
+    found = _revisions(connection)
+    # No row: on MySQL another process may be making the tables.
+    return _checked(found) == schema.REVISION if found else False
 
 
-def _revision(connection: sa.Connection) -> str | None:
+def _revisions(connection: sa.Connection) -> list[object] | None:
     if not sa.inspect(connection).has_table(schema.VERSION.name):
         return None
-    found = connection.execute(sa.select(schema.VERSION)).scalars().all()
+    return [row[0] for row in connection.execute(sa.select(schema.VERSION))]
+
+
+def _checked(found: list[object]) -> str:
     if len(found) != 1 or not str(found[0]).isdecimal():
         raise values.BadValueError(f'its revision cannot be {found!r}')
     revision = str(found[0])
@@ -59,6 +64,7 @@ def _revision(connection: sa.Connection) -> str | None:
 
 def fill(connection: sa.Connection) -> None:
     """Make all tables in a database that has none of them."""
+    _compare_bytes(connection.dialect.name)
     schema.METADATA.create_all(connection, checkfirst=False)
     connection.execute(
         sa.insert(schema.META).values(
@@ -70,12 +76,23 @@ def fill(connection: sa.Connection) -> None:
     )
 
 
+def _compare_bytes(dialect: str) -> None:
+    """Keep MySQL from taking ids for equal that differ by case.
+
+    Not in the tables' definitions: options of a dialect load it.
+    """
+    if dialect in ('mysql', 'mariadb'):
+        for table in schema.METADATA.tables.values():
+            table.dialect_kwargs[f'{dialect}_charset'] = 'utf8mb4'
+            table.dialect_kwargs[f'{dialect}_collate'] = 'utf8mb4_bin'
+
+
 def bring_up(connection: sa.Connection) -> None:
     """Make the tables, or change older ones, in the caller's transaction."""
-    revision = _revision(connection)
-    if revision is None:
+    found = _revisions(connection)
+    if found is None:
         fill(connection)
-    elif revision != schema.REVISION:
+    elif _checked(found) != schema.REVISION:
         # 0.4 s of CPU, for once in the life of a catalog.
         from backupkit.catalog import migrate
 

@@ -89,6 +89,18 @@ def is_dead(state_path: str, run: rows.Run) -> bool:
     return _is_free(state_path, run.run_id)
 
 
+def is_alive(state_path: str, run: rows.Run) -> bool:
+    """Tell whether it is proved that the process of a run is there.
+
+    Neither this nor :func:`is_dead` holds where nothing is proved.
+    """
+    here = this_process()
+    if (run.host, run.boot_id) != (here.host, here.boot_id):
+        return False
+    with _probed(_path(state_path, run.run_id)) as free:
+        return free is False
+
+
 def discard(state_path: str, run_id: str) -> None:
     """Remove the lock file of a run that has finished; absent is fine.
 
@@ -119,13 +131,12 @@ def _path(state_path: str, run_id: str) -> str:
 def _take(path: str, run_id: str) -> int:
     for _ in range(_ATTEMPTS):
         descriptor = _opened(path)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(descriptor, path):
-                return descriptor
-        except BlockingIOError:
-            time.sleep(_PAUSE_SECONDS)
+        taken = _taken(descriptor)
+        if taken and _is_at(descriptor, path):
+            return descriptor
         os.close(descriptor)
+        if not taken:
+            time.sleep(_PAUSE_SECONDS)
     raise errors.Conflict(f'another process works on run {run_id}')
 
 
@@ -156,26 +167,29 @@ def _is_at(descriptor: int, path: str) -> bool:
 
 def _is_free(state_path: str, run_id: str) -> bool:
     with _probed(_path(state_path, run_id)) as free:
-        return free
+        return free is True
 
 
 @contextlib.contextmanager
-def _probed(path: str) -> Iterator[bool]:
+def _probed(path: str) -> Iterator[bool | None]:
     """Hold the lock of a file for an instant, and tell whether it was free.
 
-    A file that is not there, or cannot be opened, proves nothing.
+    None where the file is not there or cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        yield False
+        yield None
         return
+    try:
+        yield _taken(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        yield False
-        return
-    else:
-        yield True
-    finally:
-        os.close(descriptor)
+        return False
+    return True

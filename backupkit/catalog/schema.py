@@ -22,8 +22,6 @@ same database (TaskFlow's do): nothing here looks at them.
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 
 REVISION = '0001'
@@ -43,12 +41,6 @@ OBJECT_LENGTH = 255
 TEXT_LENGTH = 65535
 
 METADATA = sa.MetaData()
-
-# Ids of volumes differ by case: MySQL must compare texts byte by byte.
-_MYSQL: dict[str, Any] = {
-    'mysql_charset': 'utf8mb4',
-    'mysql_collate': 'utf8mb4_bin',
-}
 
 
 def _uuid(name: str, *, key: bool = False) -> sa.Column[str]:
@@ -103,7 +95,6 @@ VERSION = sa.Table(
     METADATA,
     sa.Column('version_num', sa.String(32), nullable=False),
     sa.PrimaryKeyConstraint('version_num', name='catalog_version_pkc'),
-    **_MYSQL,
 )
 
 #: One row. Who writes anything locks it first.
@@ -113,7 +104,6 @@ META = sa.Table(
     sa.Column('meta_id', sa.Integer, primary_key=True, autoincrement=False),
     _uuid('catalog_id'),
     _time('created_at'),
-    **_MYSQL,
 )
 
 #: Work that somebody does or did. Numbers grow and are never used again.
@@ -141,7 +131,6 @@ RUNS = sa.Table(
     # Unfinished runs are few among very many finished ones.
     sa.Index('ix_runs_finished_at', 'finished_at'),
     sqlite_autoincrement=True,
-    **_MYSQL,
 )
 
 BACKUPS = sa.Table(
@@ -172,7 +161,6 @@ BACKUPS = sa.Table(
     _text('service_metadata'),
     sa.Column('run_number', sa.Integer, nullable=False),
     sa.Index('ix_backups_line', 'repository_id', 'backend', 'volume_id'),
-    **_MYSQL,
 )
 
 #: Temporary things outside, each named here before it is made.
@@ -190,7 +178,6 @@ LEDGER = sa.Table(
     _time('made_at'),
     sa.Index('ix_ledger_thing', 'run_id', 'kind', 'name', unique=True),
     sqlite_autoincrement=True,
-    **_MYSQL,
 )
 
 #: Packs that no run may reuse any more.
@@ -201,7 +188,6 @@ CONDEMNED = sa.Table(
     sa.Column('pack', sa.String(OBJECT_LENGTH), primary_key=True),
     sa.Column('barrier', sa.Integer),
     _time('condemned_at'),
-    **_MYSQL,
 )
 
 #: Which repository was last seen at a target.
@@ -211,7 +197,6 @@ REPOSITORIES = sa.Table(
     _name('target', key=True),
     _uuid('repository_id'),
     _time('seen_at'),
-    **_MYSQL,
 )
 
 #: Volumes that a restore has begun to overwrite and not finished.
@@ -223,5 +208,4 @@ DESTINATIONS = sa.Table(
     _uuid('run_id'),
     _uuid('backup_id'),
     _time('begun_at'),
-    **_MYSQL,
 )

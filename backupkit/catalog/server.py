@@ -14,7 +14,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import os
 from typing import Any
 
@@ -24,6 +25,19 @@ from backupkit import errors
 
 _FULL_STATES = ('53100',)
 _FULL_NUMBERS = (1021, 1114)
+#: How to take and release a lock that needs no table. The number, and the
+#: name, are arbitrary, and the same in every release.
+_LOCKS = {
+    'postgresql': (
+        'SELECT pg_advisory_lock(1651925099)',
+        'SELECT pg_advisory_unlock(1651925099)',
+    ),
+    'mysql': (
+        "SELECT GET_LOCK('backupkit catalog', 600)",
+        "SELECT RELEASE_LOCK('backupkit catalog')",
+    ),
+}
+_LOCKS['mariadb'] = _LOCKS['mysql']
 
 
 class Server:
@@ -52,12 +66,28 @@ class Server:
                 f'[catalog] connection = {self}: {error}: '
                 'install the driver that the URL names'
             ) from error
-        sa.event.listen(engine, 'connect', _note_process)
-        sa.event.listen(engine, 'checkout', _refuse_other_process)
+        bind_to_process(engine)
         return engine
 
     def make(self, fill: Callable[[sa.Connection], None]) -> None:
         """Do nothing: the operator makes the database."""
+
+    @contextlib.contextmanager
+    def alone(self, engine: sa.Engine) -> Iterator[None]:
+        """Keep other processes from making or changing tables meanwhile."""
+        take, release = _LOCKS.get(engine.dialect.name, ('', ''))
+        with engine.connect() as connection:
+            # MySQL tells that it gave up waiting; PostgreSQL never does.
+            if take and connection.exec_driver_sql(take).scalar() == 0:
+                raise errors.CatalogError(
+                    f'catalog {self}: another process has been changing its '
+                    'tables for long: look after that process'
+                )
+            try:
+                yield
+            finally:
+                if release:
+                    connection.exec_driver_sql(release)
 
     def look(self, connection: sa.Connection) -> None:
         """Do nothing: the server checks its own files."""
@@ -86,6 +116,12 @@ class Server:
             f'catalog {self}: {lines[0]}: look after the database server '
             'and [catalog] connection'
         )
+
+
+def bind_to_process(engine: sa.Engine) -> None:
+    """Keep forked processes from sharing the engine's connections."""
+    sa.event.listen(engine, 'connect', _note_process)
+    sa.event.listen(engine, 'checkout', _refuse_other_process)
 
 
 def _note_process(

@@ -23,7 +23,8 @@ on network file systems, nor be readable from a read-only one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import errno
 import os
 import sqlite3
@@ -142,6 +143,11 @@ class SqliteFile:
                     'this file away too'
                 )
 
+    @contextlib.contextmanager
+    def alone(self, engine: sa.Engine) -> Iterator[None]:
+        """Do nothing: a transaction that makes tables is alone already."""
+        yield
+
     def look(self, connection: sa.Connection) -> None:
         """Check the file's size, which SQLite does not to the last byte.
 
@@ -192,8 +198,11 @@ class SqliteFile:
         return self.damaged(error)
 
     def _unreachable(self, error: object) -> errors.CatalogError:
-        if not os.path.lexists(self._path):
-            problem = 'it is no longer there: put it back, or start again'
+        if not os.path.exists(self._path):
+            problem = (
+                'it is not there any more: put it back, or start anew with '
+                '`backupkit catalog rebuild`'
+            )
         elif not os.access(self._path, os.R_OK):
             problem = 'it cannot be read: permit this user to read it'
         elif not os.access(self._path, os.W_OK):

@@ -18,6 +18,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 import contextlib
 import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 from cliff import app as cliff_app
@@ -70,7 +71,7 @@ class App(cliff_app.App):
             description=description,
             add_help=False,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=help_.HelpFormatter,
             **(argparse_kwargs or {}),
         )
         _add_configuration(parser)
@@ -176,8 +177,8 @@ def _add_configuration(parser: argparse.ArgumentParser) -> None:
         '--config-dir',
         action='append',
         metavar='DIR',
-        help='Read the *.conf files of this directory, after the files. '
-        'May be repeated.',
+        help='Read the files of this directory that end in .conf, after '
+        'the files above. May be repeated.',
     )
 
 
@@ -230,4 +231,5 @@ class _VersionAction(argparse.Action):
     ) -> None:
         from backupkit import version
 
-        parser.exit(message=f'backupkit {version.version_string()}\n')
+        sys.stdout.write(f'backupkit {version.version_string()}\n')
+        parser.exit()

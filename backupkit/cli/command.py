@@ -18,23 +18,15 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from cliff import _argparse
 from cliff import command
 from cliff import lister
 from cliff import show
 
+from backupkit.cli import help as help_
 from backupkit import errors
 
 if TYPE_CHECKING:
     from backupkit.cli import app as app_
-
-
-class HelpFormatter(_argparse.SmartHelpFormatter):
-    """Leaves the lines of examples as they are."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        # Two colons are for Sphinx, which makes the manual of this.
-        return text.replace('::\n', ':\n')
 
 
 class Command(command.Command):
@@ -66,7 +58,7 @@ class Command(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of this command's arguments."""
         parser = super().get_parser(prog_name)
-        parser.formatter_class = HelpFormatter
+        parser.formatter_class = help_.HelpFormatter
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ import inspect
 from typing import Any
 
 import autopage.argparse
+from cliff import _argparse
 from cliff import help as cliff_help
 
 DESCRIPTION = """\
@@ -28,6 +29,8 @@ Keep safe copies of block volumes, and put them back anywhere.
 A volume is named BACKEND:VOLUME, for example local:disk.img. Where it comes
 from and where its backups go stands in the configuration; with none at all,
 images in ~/.local/share/backupkit/volumes are backed up next to it.
+
+First steps::
 
   backupkit demo                                  see it all happen once
   backupkit backup create local:disk.img          back up what has changed
@@ -54,6 +57,14 @@ Exit codes:
   130  stopped by Ctrl-C or by an answer; what was made is undone
   141  the reader of the output has gone
 """
+
+
+class HelpFormatter(_argparse.SmartHelpFormatter):
+    """Leaves the lines of descriptions and examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        # Two colons are for Sphinx, which makes the manual of this.
+        return text.replace('::\n', ':\n')
 
 
 class HelpAction(cliff_help.HelpAction):

@@ -92,7 +92,7 @@ class _Work:
         """Run in a thread: keep the first error for the caller."""
         try:
             self.run(writer)
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - raised by the caller
             with self._lock:
                 if self._error is None:
                     self._error = exc

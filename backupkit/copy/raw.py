@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import errno
 import os
 import stat
-from types import TracebackType
+import types
 from typing import Self
 
 from backupkit.copy import direct
@@ -60,7 +60,7 @@ class _RawFile:
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
-        traceback: TracebackType | None,
+        traceback: types.TracebackType | None,
     ) -> None:
         self.close()
 
@@ -106,7 +106,9 @@ class RawWriter(_RawFile, interface.Writer):
     :param reads_zero: the volume reads as zeros where nothing was written
     """
 
-    def __init__(self, path: str, size_bytes: int, reads_zero: bool) -> None:
+    def __init__(
+        self, path: str, size_bytes: int, *, reads_zero: bool
+    ) -> None:
         super().__init__(path, os.O_RDWR)
         self._size = size_bytes
         self._reads_zero = reads_zero
@@ -122,10 +124,19 @@ class RawWriter(_RawFile, interface.Writer):
         ]
 
     def write(self, offset: int, buffers: Sequence[interface.Block]) -> None:
+        self._check_range(offset, sum(map(len, buffers)))
         try:
             self._file.write_from(offset, buffers)
         except OSError as exc:
             raise self._failed(offset, exc) from exc
+
+    def _check_range(self, offset: int, length: int) -> None:
+        """Refuse to write behind the end: a file would silently grow."""
+        if offset + length > self._size:
+            raise errors.DestinationTooSmall(
+                f'{self.path} has {self._size} bytes, and {offset + length} '
+                'are needed'
+            )
 
     def _failed(self, offset: int, exc: OSError) -> errors.SourceError:
         return errors.SourceError(
@@ -133,14 +144,13 @@ class RawWriter(_RawFile, interface.Writer):
         )
 
     def zero(self, offset: int, length: int) -> None:
+        self._check_range(offset, length)
         if self._reads_zero:
             return
         end = offset + length
         for begin, stop in self._stored_ranges(offset, end):
-            while begin < stop:
-                piece = _ZEROS[: min(len(_ZEROS), stop - begin)]
-                self.write(begin, [piece])
-                begin += len(piece)
+            for at in range(begin, stop, len(_ZEROS)):
+                self.write(at, [_ZEROS[: min(len(_ZEROS), stop - at)]])
 
     def _stored_ranges(
         self, offset: int, end: int

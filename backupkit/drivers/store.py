@@ -32,7 +32,7 @@ import abc
 from collections.abc import Iterator, Sequence
 import dataclasses
 import re
-from types import TracebackType
+import types
 from typing import Self
 
 from backupkit.drivers import capability
@@ -88,9 +88,7 @@ class Store(abc.ABC):
     """
 
     #: Effective capabilities of this opened store.
-    capabilities: capability.StoreCapabilities = (
-        capability.StoreCapabilities()
-    )
+    capabilities: capability.StoreCapabilities = capability.StoreCapabilities()
 
     @abc.abstractmethod
     def put(self, name: str, parts: Sequence[Buffer]) -> None:
@@ -161,6 +159,6 @@ class Store(abc.ABC):
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
-        traceback: TracebackType | None,
+        traceback: types.TracebackType | None,
     ) -> None:
         self.close()

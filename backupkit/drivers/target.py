@@ -144,6 +144,22 @@ class Report:
         return not self.findings
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class GcResult:
+    """What one collection did.
+
+    ``waiting_for`` names the runs that must end before the condemned packs
+    can go; a later collection goes on. ``condemned_packs`` are those still
+    on the list, and ``swept`` what dead processes had left.
+    """
+
+    deleted_packs: int = 0
+    deleted_bytes: int = 0
+    condemned_packs: int = 0
+    waiting_for: tuple[str, ...] = ()
+    swept: int = 0
+
+
 #: Opens the volume to be read. It is given the id of the parent backup (or
 #: None for a full one), against which its ``same`` extents hold, and says
 #: in its extents what need not be read.

@@ -114,9 +114,7 @@ class VolumeDriver(contract.Driver, abc.ABC):
         ``data`` or ``zero``. The default calls everything data.
         """
         if attachment.size_bytes:
-            yield model.Extent(
-                0, attachment.size_bytes, model.ExtentKind.DATA
-            )
+            yield model.Extent(0, attachment.size_bytes, model.ExtentKind.DATA)
 
     def changed_extents(
         self, attachment: model.Attachment, since: model.Checkpoint
@@ -153,30 +151,22 @@ class VolumeDriver(contract.Driver, abc.ABC):
         :raises errors.InUse: the volume is open for writing and the driver
             has no ``online_snapshots``
         """
-        raise errors.NotSupported(
-            f'backend {self.name} cannot make snapshots'
-        )
+        raise errors.NotSupported(f'backend {self.name} cannot make snapshots')
 
     def delete_snapshot(self, snapshot: model.Snapshot) -> None:
         """Remove a snapshot; absent is fine. By capability."""
-        raise errors.NotSupported(
-            f'backend {self.name} cannot make snapshots'
-        )
+        raise errors.NotSupported(f'backend {self.name} cannot make snapshots')
 
     def create(self, volume_id: str, size_bytes: int) -> model.Volume:
         """Make a volume of exactly this size. By capability ``create``.
 
         :raises errors.VolumeExists: the name is taken
         """
-        raise errors.NotSupported(
-            f'backend {self.name} cannot create volumes'
-        )
+        raise errors.NotSupported(f'backend {self.name} cannot create volumes')
 
     def delete(self, volume_id: str) -> None:
         """Remove a volume; absent is fine. By capability ``create``.
 
         :raises errors.InUse: somebody has it open
         """
-        raise errors.NotSupported(
-            f'backend {self.name} cannot delete volumes'
-        )
+        raise errors.NotSupported(f'backend {self.name} cannot delete volumes')

@@ -77,8 +77,7 @@ def _problem(repository: repository_.Repository, name: str) -> str:
         if name == layout.CONFIG:
             settings_.load(data)
         elif name == layout.RESERVE:
-            if any(frame.unseal(frame.RESERVE, data, 'the reserve')):
-                return 'the reserve is not empty'
+            frame.unseal(frame.RESERVE, data, 'the reserve')
         elif name.startswith(layout.DAMAGED):
             damage_.read(data, name)
         elif name.startswith(layout.ADOPTED):

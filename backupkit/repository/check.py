@@ -19,6 +19,7 @@ the maps, and that each chunk has a place. *Full* reads every byte.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable
 from concurrent import futures
 import dataclasses
@@ -134,15 +135,8 @@ class Checker:
         self.objects += sum(map(len, map(manifest.part_ids, manifest.parts)))
         self.packs(manifest.packs)
         for pack in manifest.packs:
-            state = self._states[pack]
-            if state.problem:
-                self.found(pack.name, state.problem, backup_id)
-            elif state.broken:
-                self.found(
-                    pack.name,
-                    f'{len(state.broken)} chunks are damaged',
-                    backup_id,
-                )
+            if problem := self._states[pack].problem:
+                self.found(pack.name, problem, backup_id)
         self._walk(manifest, backup_id)
         return manifest
 
@@ -165,16 +159,21 @@ class Checker:
         self._sizes.update(segment.packs)
 
     def stray(self, packs: Iterable[layout.PackId]) -> None:
-        """Check packs that no manifest reaches, as far as was asked."""
-        todo = [pack for pack in packs if pack not in self._states]
-        if not self._full:
-            return
-        self.packs(todo)
-        for pack in todo:
-            state = self._states[pack]
-            if state.problem or state.broken:
-                problem = state.problem or 'chunks are damaged'
-                self.found(pack.name, problem)
+        """Check packs that no manifest reaches, as far as was asked.
+
+        Damage in any pack that hurts nobody is told of here too.
+        """
+        if self._full:
+            self.packs(packs)
+        told = {name for name, _ in self._findings}
+        for pack, state in self._states.items():
+            if pack.name in told:
+                continue
+            if state.problem:
+                self.found(pack.name, state.problem)
+            elif state.broken:
+                count = len(state.broken)
+                self.found(pack.name, f'{count} damaged chunks that none uses')
 
     def _expected(self, pack: layout.PackId) -> int | None:
         return self._cache.size_of(pack) or self._sizes.get(pack)
@@ -249,34 +248,39 @@ class Checker:
         )
         chunks = chunks_.ChunkReader(self._repository, self._cache, good)
         map_ = tree.MapReader(manifest.geometry, manifest.root, chunks.node)
-        lost = 0
+        lost: collections.Counter[str] = collections.Counter()
+        name = layout.manifest(backup_id)
         for leaf in range(manifest.geometry.leaves):
             try:
                 node = map_.leaf(leaf)
             except errors.IntegrityError as exc:
-                self.found(
-                    layout.manifest(backup_id),
-                    f'part of its map cannot be read: {exc}',
-                    backup_id,
-                )
+                problem = f'part of its map cannot be read: {exc}'
+                self.found(name, problem, backup_id)
                 continue
             if node is not None:
-                lost += self._lost(node, chunks)
-        if lost:
+                self._count_lost(node, chunks, name, lost)
+        for where, count in lost.items():
             self.found(
-                layout.manifest(backup_id),
-                f'{lost} chunks have no good copy',
+                where,
+                f'{count} references to chunks without a good copy',
                 backup_id,
             )
 
-    def _lost(self, node: bytes, chunks: chunks_.ChunkReader) -> int:
-        lost = 0
+    def _count_lost(
+        self,
+        node: bytes,
+        chunks: chunks_.ChunkReader,
+        manifest: str,
+        lost: collections.Counter[str],
+    ) -> None:
+        """Count references without a good copy, by the damaged object."""
         for kind, plain, key in tree.REF.iter_unpack(node):
             if kind == tree.ZERO:
                 continue
-            lost += not any(
+            places = chunks.places(key)
+            if not any(
                 place.plain == plain
                 and key not in self._states[place.pack].broken
-                for place in chunks.places(key)
-            )
-        return lost
+                for place in places
+            ):
+                lost[places[0].pack.name if places else manifest] += 1

@@ -27,10 +27,9 @@ import lz4.frame
 import zstandard
 
 from backupkit import errors
+from backupkit.repository import limits
 
-NONE, ZSTD, LZ4, ZLIB = range(4)
-
-NUMBERS = {'none': NONE, 'zstd': ZSTD, 'lz4': LZ4, 'zlib': ZLIB}
+NONE, ZSTD, LZ4, ZLIB = limits.CODECS.values()
 
 #: The level used where none is configured.
 DEFAULT_LEVELS = {'none': 0, 'zstd': 1, 'lz4': 0, 'zlib': 1}
@@ -48,7 +47,7 @@ class Encoder:
     """
 
     def __init__(self, name: str, level: int | None = None) -> None:
-        self.number = NUMBERS[name]
+        self.number = limits.CODECS[name]
         self._level = DEFAULT_LEVELS[name] if level is None else level
         self._local = threading.local()
 

@@ -33,22 +33,6 @@ from backupkit.repository import repository as repository_
 LOG = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class GcResult:
-    """What one collection did.
-
-    ``waiting_for`` names the runs that must end before the condemned packs
-    can go; a later collection goes on. ``condemned_packs`` are those still
-    on the list, and ``swept`` what dead processes had left.
-    """
-
-    deleted_packs: int = 0
-    deleted_bytes: int = 0
-    condemned_packs: int = 0
-    waiting_for: tuple[str, ...] = ()
-    swept: int = 0
-
-
 @dataclasses.dataclass(slots=True)
 class _Seen:
     """What a listing showed, by the backup that owns it."""
@@ -83,7 +67,7 @@ class Collector:
         self._coordinator = coordinator
         self._control = control
 
-    def run(self) -> GcResult:
+    def run(self) -> target_.GcResult:
         """Condemn what is unreached, and delete what may go now.
 
         :raises errors.Damaged: a manifest cannot be read, so that what it
@@ -144,7 +128,7 @@ class Collector:
             reached |= manifest.packs
         return reached
 
-    def _sweep(self, seen: _Seen) -> GcResult:
+    def _sweep(self, seen: _Seen) -> target_.GcResult:
         condemned = self._coordinator.condemned(self._id)
         barriers = {
             barrier for barrier in condemned.values() if barrier is not None
@@ -164,7 +148,7 @@ class Collector:
         deleted = self._delete(ready) if ready else []
         if not waiting:
             self._clear(seen, set(deleted))
-        return GcResult(
+        return target_.GcResult(
             deleted_packs=len(deleted),
             deleted_bytes=sum(seen.packs.get(pack, 0) for pack in deleted),
             condemned_packs=len(condemned) - len(deleted),
@@ -234,6 +218,6 @@ def collect(
     repository: repository_.Repository,
     coordinator: target_.Coordinator,
     control: control_.Control,
-) -> GcResult:
+) -> target_.GcResult:
     """Run one collection; see :class:`Collector`."""
     return Collector(repository, coordinator, control).run()

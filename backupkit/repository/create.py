@@ -160,8 +160,11 @@ class Creation:
             packer,
             reuse,
             self._encoder,
-            parent=parent.map if parent else None,
-            inherit=parent.manifest.packs if parent else frozenset(),
+            parent=(
+                writer_.Parent(parent.map, parent.manifest.packs)
+                if parent
+                else None
+            ),
         )
         since = (
             parent.manifest.summary.backup_id
@@ -198,7 +201,7 @@ class Creation:
             parent_id=parent.manifest.summary.backup_id if parent else None,
             created_at=request.created_at or repository_.now(),
             volume_generation=request.volume.generation,
-            data_bytes=counts.data,
+            data_bytes=_data_bytes(writer, parent),
             read_bytes=counts.read,
             changed_bytes=counts.changed,
             stored_bytes=packer.stored_bytes,
@@ -237,3 +240,11 @@ class Creation:
                 known.update(self._repository.manifest(other).parts)
             parts[other] = dict(known[other])
         return parts
+
+
+def _data_bytes(writer: writer_.BackupWriter, parent: _Parent | None) -> int:
+    """Return how much of the volume is not zero."""
+    counts = writer.counts
+    if writer.exact or parent is None:
+        return counts.data
+    return parent.manifest.summary.data_bytes + counts.data - counts.replaced

@@ -25,11 +25,9 @@ from typing import Protocol
 import blake3
 
 from backupkit import errors
+from backupkit.repository import limits
 
 SIZE = 32
-
-#: The names and their numbers in binary headers.
-NUMBERS = {'blake3': 1, 'sha256': 2}
 
 Digest = Callable[[bytes | bytearray | memoryview], bytes]
 
@@ -64,7 +62,7 @@ def by_number(number: int) -> Digest:
 
     :raises errors.FormatTooNew: this release does not know it
     """
-    for name, known in NUMBERS.items():
+    for name, known in limits.DIGESTS.items():
         if known == number:
             return _FUNCTIONS[name]
     raise errors.FormatTooNew(
@@ -88,8 +86,8 @@ def running(number: int) -> Running:
 
     :raises errors.FormatError: the number is unknown
     """
-    if number == NUMBERS['blake3']:
+    if number == limits.DIGESTS['blake3']:
         return blake3.blake3()
-    if number == NUMBERS['sha256']:
+    if number == limits.DIGESTS['sha256']:
         return hashlib.sha256()
     raise errors.FormatError(f'digest number {number} is unknown')

@@ -35,6 +35,7 @@ from typing import Any
 
 from backupkit import errors
 from backupkit.repository import digest
+from backupkit.repository import limits
 
 MANIFEST = b'BKMANIF1'
 TOMBSTONE = b'BKTOMBS1'
@@ -63,7 +64,7 @@ def stream(
     magic: bytes, parts: Iterable[bytes], length: int, digest_name: str
 ) -> Iterator[bytes]:
     """Yield a framed body of ``length`` bytes piece by piece."""
-    number = digest.NUMBERS[digest_name]
+    number = limits.DIGESTS[digest_name]
     running = digest.running(number)
     head = HEADER.pack(magic, number, bytes(7), length)
     for part in itertools.chain([head], parts):
@@ -96,7 +97,7 @@ def unseal(magic: bytes, data: bytes, what: str) -> bytes:
         raise errors.FormatError(f'{what} does not begin as it should')
     if length != len(data) - OVERHEAD or padding != bytes(7):
         raise errors.FormatError(f'{what} has a wrong length or header')
-    if number not in digest.NUMBERS.values():
+    if number not in limits.DIGESTS.values():
         raise errors.FormatError(f'{what} has an unknown digest number')
     content = memoryview(data)
     end = HEADER.size + length

@@ -23,7 +23,7 @@ from backupkit import model
 from backupkit.repository import document
 from backupkit.repository import frame
 from backupkit.repository import layout
-from backupkit.repository import pack
+from backupkit.repository import limits
 from backupkit.repository import tree
 
 FORMAT = 1
@@ -124,7 +124,7 @@ def load(text: bytes, backup_id: str) -> Manifest:
         summary=_summary(fields, backup_id),
         volume_format=fields.text('volume_format'),
         volume_properties=_properties(fields),
-        chunk_bytes=fields.integer('chunk_bytes', *pack.CHUNK_LIMITS),
+        chunk_bytes=fields.integer('chunk_bytes', *limits.CHUNK_LIMITS),
         root=_root(fields),
         packs=frozenset(packs),
         parts=parts,

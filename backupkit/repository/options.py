@@ -14,15 +14,12 @@
 
 from oslo_config import cfg
 
-from backupkit.repository import codec
-from backupkit.repository import digest
-from backupkit.repository import pack
-from backupkit.repository import settings
+from backupkit.repository import limits
 
 OPTIONS = [
     cfg.StrOpt(
         'codec',
-        choices=tuple(codec.NUMBERS),
+        choices=tuple(limits.CODECS),
         default='zstd',
         help='How new chunks are compressed. Chunks that do not shrink are '
         'stored plain in any case. By default zstd.',
@@ -36,24 +33,24 @@ OPTIONS = [
     ),
     cfg.IntOpt(
         'chunk_size_bytes',
-        min=pack.CHUNK_LIMITS[0],
-        max=pack.CHUNK_LIMITS[1],
-        default=settings.DEFAULT_CHUNK_BYTES,
+        min=limits.CHUNK_LIMITS[0],
+        max=limits.CHUNK_LIMITS[1],
+        default=limits.DEFAULT_CHUNK_BYTES,
         help='Plain size of a chunk, the unit of deduplication. Used when '
         'the repository is made, and fixed from then on.',
     ),
     cfg.IntOpt(
         'pack_size_bytes',
         min=1 << 16,
-        max=pack.SIZE_LIMIT // 2,
-        default=settings.DEFAULT_PACK_BYTES,
+        max=limits.PACK_LIMIT // 2,
+        default=limits.DEFAULT_PACK_BYTES,
         help='Size at which a pack is stored and the next one begun; at '
         'least twice the chunk size. Used when the repository is made, and '
         'fixed from then on.',
     ),
     cfg.StrOpt(
         'digest',
-        choices=tuple(digest.NUMBERS),
+        choices=tuple(limits.DIGESTS),
         default='blake3',
         help='Digest of chunks: blake3 is the quickest, sha256 is for hosts '
         'that must follow FIPS 140. Used when the repository is made, and '

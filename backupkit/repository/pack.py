@@ -42,18 +42,13 @@ from backupkit import errors
 from backupkit.repository import codec as codec_
 from backupkit.repository import digest
 from backupkit.repository import layout
+from backupkit.repository import limits
 
 MAGIC = b'BKPACKS1'
 END_MAGIC = b'BKPACKE1'
 
 ENTRY = struct.Struct('<32sIIIBBH8s')
 TRAILER = struct.Struct('<16s4sIIIB7s32s8s')
-
-#: Plain length of a chunk: at the least and most.
-CHUNK_LIMITS = (4096, 16 << 20)
-
-#: Greatest pack that is read.
-SIZE_LIMIT = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -124,7 +119,7 @@ class PackBuffer:
             pack.number,
             self._end,
             len(self._entries),
-            digest.NUMBERS[digest_name],
+            limits.DIGESTS[digest_name],
             bytes(7),
             bytes(32),
             END_MAGIC,
@@ -148,14 +143,14 @@ def read_trailer(
     :raises errors.FormatError: the trailer is not that of this pack
     """
     name = pack.name
-    if len(tail) != TRAILER.size or size_bytes > SIZE_LIMIT:
+    if len(tail) != TRAILER.size or size_bytes > limits.PACK_LIMIT:
         raise errors.FormatError(f'pack {name} has no trailer')
     owner, attempt, number, offset, count, kind, zero, _, magic = (
         TRAILER.unpack(tail)
     )
     if magic != END_MAGIC or zero != bytes(7):
         raise errors.FormatError(f'pack {name} has no trailer')
-    if kind not in digest.NUMBERS.values():
+    if kind not in limits.DIGESTS.values():
         raise errors.FormatError(f'pack {name} has an unknown digest')
     told = (str(uuid.UUID(bytes=owner)), attempt.hex(), number)
     if told != tuple(pack):
@@ -190,7 +185,7 @@ def read_table(
     entries = [Entry(*fields) for fields in ENTRY.iter_unpack(table)]
     end = len(MAGIC)
     for entry in entries:
-        if entry.offset != end or entry.plain > CHUNK_LIMITS[1]:
+        if entry.offset != end or entry.plain > limits.CHUNK_LIMITS[1]:
             raise errors.FormatError(
                 f'the table of pack {pack.name} has a wrong entry'
             )

@@ -26,6 +26,7 @@ from backupkit.repository import digest
 from backupkit.repository import frame
 from backupkit.repository import index
 from backupkit.repository import layout
+from backupkit.repository import limits
 from backupkit.repository import manifest as manifest_
 from backupkit.repository import pack as pack_
 from backupkit.repository import settings as settings_
@@ -103,7 +104,7 @@ class Repository:
         :raises errors.IntegrityError: the tail is damaged
         """
         size = self.store.stat(pack.name).size_bytes
-        if not pack_.TRAILER.size <= size <= pack_.SIZE_LIMIT:
+        if not pack_.TRAILER.size <= size <= limits.PACK_LIMIT:
             raise errors.FormatError(f'pack {pack.name} has a wrong size')
         length = pack_.TRAILER.size
         trailer = self.store.get(pack.name, size - length, length)

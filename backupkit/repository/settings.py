@@ -17,17 +17,11 @@ from __future__ import annotations
 import dataclasses
 
 from backupkit import errors
-from backupkit.repository import codec
-from backupkit.repository import digest
 from backupkit.repository import document
 from backupkit.repository import frame
-from backupkit.repository import pack
+from backupkit.repository import limits
 
 FORMAT = 1
-
-#: Measured; see the page on performance.
-DEFAULT_CHUNK_BYTES = 256 << 10
-DEFAULT_PACK_BYTES = 32 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,8 +34,8 @@ class Settings:
 
     repository_id: str
     catalog_id: str
-    chunk_bytes: int = DEFAULT_CHUNK_BYTES
-    pack_bytes: int = DEFAULT_PACK_BYTES
+    chunk_bytes: int = limits.DEFAULT_CHUNK_BYTES
+    pack_bytes: int = limits.DEFAULT_PACK_BYTES
     digest: str = 'blake3'
     codec: str = 'zstd'
     created_at: str = ''
@@ -85,10 +79,10 @@ def load(data: bytes) -> Settings:
     return Settings(
         repository_id=fields.identifier('repository_id'),
         catalog_id=fields.identifier('catalog_id'),
-        chunk_bytes=fields.integer('chunk_bytes', *pack.CHUNK_LIMITS),
-        pack_bytes=fields.integer('pack_bytes', 1 << 16, pack.SIZE_LIMIT),
-        digest=fields.choice('digest', tuple(digest.NUMBERS)),
-        codec=fields.choice('codec', tuple(codec.NUMBERS)),
+        chunk_bytes=fields.integer('chunk_bytes', *limits.CHUNK_LIMITS),
+        pack_bytes=fields.integer('pack_bytes', 1 << 16, limits.PACK_LIMIT),
+        digest=fields.choice('digest', tuple(limits.DIGESTS)),
+        codec=fields.choice('codec', tuple(limits.CODECS)),
         created_at=fields.text('created_at'),
     )
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import dataclasses
 import logging
 import threading
+from typing import NamedTuple
 
 from backupkit.copy import interface
 from backupkit import errors
@@ -30,27 +31,38 @@ from backupkit.repository import tree
 
 LOG = logging.getLogger(__name__)
 
+_STORED_KIND = bytes((tree.STORED,))
+
 #: Own chunks that are remembered, to be found again in the same backup.
 _REMEMBERED = 131_072
 
 
 @dataclasses.dataclass(slots=True)
 class Counts:
-    """What a writer has met so far, in plain bytes."""
+    """What a writer has met so far, in plain bytes.
+
+    ``replaced`` is the parent's data at the places that came in anew.
+    """
 
     read: int = 0
     data: int = 0
+    replaced: int = 0
     changed: int = 0
     new: int = 0
+
+
+class Parent(NamedTuple):
+    """The map of a parent backup, and all packs that it refers to."""
+
+    map: tree.MapReader
+    packs: frozenset[layout.PackId]
 
 
 class BackupWriter(interface.Writer):
     """The writing end of a backup into a repository.
 
-    :param parent: the map of the parent, whose geometry has the same chunk
-        size, or None
-    :param inherit: the parent's packs, all taken over where ``same``
-        extents come in
+    :param parent: of the same chunk size; its packs are all taken over
+        where ``same`` extents come in
     """
 
     def __init__(
@@ -61,16 +73,15 @@ class BackupWriter(interface.Writer):
         reuse: reuse_.Reuse,
         encoder: codec_.Encoder,
         *,
-        parent: tree.MapReader | None = None,
-        inherit: frozenset[layout.PackId] = frozenset(),
+        parent: Parent | None = None,
     ) -> None:
         self._digest = repository.digest
         self._geometry = geometry
         self._packer = packer
         self._reuse = reuse
         self._encoder = encoder
-        self._parent = parent
-        self._inherit = inherit
+        self._parent = parent.map if parent else None
+        self._inherit = parent.packs if parent else frozenset()
         self._map = tree.MapBuilder(geometry, self._store_node)
         self._zeros = bytearray(geometry.chunk_bytes)
         self._lock = threading.Lock()
@@ -89,7 +100,7 @@ class BackupWriter(interface.Writer):
         chunk = offset // self._geometry.chunk_bytes
         before = self._parent_refs(chunk, len(buffers))
         refs = bytearray()
-        data = changed = 0
+        data = changed = replaced = 0
         for at, buffer in enumerate(buffers):
             old = before[at * tree.REF.size : (at + 1) * tree.REF.size]
             ref = self._chunk_ref(buffer)
@@ -97,11 +108,14 @@ class BackupWriter(interface.Writer):
                 data += len(buffer)
             if ref != old:
                 changed += len(buffer)
+            if old[:1] == _STORED_KIND:
+                replaced += len(buffer)
             refs += ref
         self._map.set(chunk, refs)
         with self._lock:
             self.counts.read += sum(len(buffer) for buffer in buffers)
             self.counts.data += data
+            self.counts.replaced += replaced
             self.counts.changed += changed
 
     def _parent_refs(self, chunk: int, count: int) -> bytes:
@@ -175,6 +189,7 @@ class BackupWriter(interface.Writer):
                 zeroed += kinds.count(tree.STORED)
         with self._lock:
             self.counts.changed += zeroed * self._geometry.chunk_bytes
+            self.counts.replaced += zeroed * self._geometry.chunk_bytes
 
     @property
     def _parent_leaves(self) -> int:
@@ -186,7 +201,8 @@ class BackupWriter(interface.Writer):
         What the parent held only saves work: every chunk that was read is
         looked up by its digest all the same.
         """
-        assert self._parent is not None
+        if self._parent is None:
+            return None
         try:
             return self._parent.leaf(leaf)
         except errors.IntegrityError as exc:
@@ -194,7 +210,8 @@ class BackupWriter(interface.Writer):
             return None
 
     def same(self, offset: int, length: int) -> None:
-        assert self._parent is not None
+        if self._parent is None:
+            raise errors.BackupkitError('same extents need a parent')
         size = self._geometry.chunk_bytes
         self.exact = False
         for leaf, first, part in _leaves(offset // size, -(-length // size)):

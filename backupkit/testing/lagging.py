@@ -34,8 +34,8 @@ class LaggingMedium(memory.Medium):
     :param lag: how many changes it is behind
     """
 
-    def __init__(self, lag: int = 3) -> None:
-        super().__init__()
+    def __init__(self, lag: int = 3, limit_bytes: int | None = None) -> None:
+        super().__init__(limit_bytes)
         self._lag = lag
         self._listed: dict[str, int] = {}
         self._changes: list[tuple[str, int | None]] = []

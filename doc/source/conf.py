@@ -30,7 +30,8 @@ project = 'backupkit'
 author = 'backupkit developers'
 copyright = 'backupkit developers'
 root_doc = 'index'
-nitpicky = False
+# '--full' stays '--full', in the man pages too.
+smartquotes = False
 
 # The project's pages are built from a checkout, wherever it was cloned from.
 openstackdocs_auto_name = False

@@ -22,6 +22,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -47,13 +48,18 @@ _ROOM_TIMES = 8
 _EXIT_LIMITS_KEPT = 0
 _EXIT_LIMIT_MISSED = 1
 _EXIT_ERROR = 2
+_EXIT_INTERRUPTED = 130
 
 
 def main() -> int:
     """Run the benchmark, and return its exit code."""
     options = _parser().parse_args()
+    # Both ends clean up: a mounted file system may be there.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(options)
+    except KeyboardInterrupt:
+        return _EXIT_INTERRUPTED
     except fault.BenchError as exc:
         print(f'error: {exc}', file=sys.stderr)
         return _EXIT_ERROR
@@ -122,6 +128,10 @@ def _run(options: argparse.Namespace) -> int:
         using = _session(options, work)
         tools = _check(using, chosen)
         facts = machine.describe(work, tools, using.run)
+        facts |= {
+            'images': f'{options.size_gib:g} GiB',
+            'runs': str(options.runs),
+        }
         print('\n'.join(f'{key}: {value}' for key, value in facts.items()))
         print()
         reports = []
@@ -213,15 +223,12 @@ def _write(
             steps.append(plain)
         document = {
             'machine': facts,
-            'size_gib': options.size_gib,
-            'runs': options.runs,
             'steps': steps,
         }
         options.json.write_text(json.dumps(document, indent=2), 'utf-8')
     if options.rst is not None:
-        options.rst.write_text(
-            '\n'.join(text.step_rst(found) for found in reports), 'utf-8'
-        )
+        parts = [text.machine_rst(facts), *map(text.step_rst, reports)]
+        options.rst.write_text('\n'.join(parts), 'utf-8')
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tests.bench import report
 
@@ -48,6 +48,12 @@ def step_rst(found: report.StepReport) -> str:
         ]
         lines += ['', *_list_table([header, *rows])]
     return '\n'.join([*lines, ''])
+
+
+def machine_rst(facts: Mapping[str, str]) -> str:
+    """Return what was measured on and with for the documentation."""
+    rows = [[name, value] for name, value in facts.items()]
+    return '\n'.join([*_list_table([['', ''], *rows]), ''])
 
 
 def _series_rows(found: report.StepReport) -> _Rows:

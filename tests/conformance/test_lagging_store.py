@@ -27,3 +27,8 @@ class LaggingStoreTest(store.StoreSuite, unittest.TestCase):
 
     def make_store(self) -> store_.Store:
         return lagging.LaggingStore(self.medium)
+
+    def make_small_store(self, room_bytes: int) -> store_.Store:
+        return lagging.LaggingStore(
+            lagging.LaggingMedium(limit_bytes=room_bytes)
+        )

@@ -23,6 +23,7 @@ from oslo_config import cfg
 from backupkit.drivers import contract
 from backupkit.drivers import store
 from backupkit.drivers.wrappers import log
+from backupkit.drivers.wrappers import names
 from backupkit.drivers.wrappers import read_only
 from backupkit.drivers.wrappers import throttle
 from backupkit.drivers.wrappers import waiting
@@ -93,6 +94,7 @@ class Wrapping:
         from backupkit.drivers.wrappers import retry
 
         waiter = waiting.Waiter(check) if check else waiting.Waiter()
+        opened = names.CheckedNames(opened)
         if self._bucket:
             opened = throttle.Throttle(opened, self._bucket, waiter)
         if self._deadline_seconds:

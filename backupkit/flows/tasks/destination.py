@@ -176,7 +176,9 @@ class Write(step.Step):
         with (
             faults.suspending(self._target),
             faults.attributed(self._target),
-            raw.RawWriter(path, size_bytes, self._reads_zero) as writer,
+            raw.RawWriter(
+                path, size_bytes, reads_zero=self._reads_zero
+            ) as writer,
         ):
             summary = self._target.restore(
                 backup_id,

@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from backupkit.drivers import store
 from backupkit.testing.store import case
 from backupkit.testing import suite
@@ -22,6 +24,8 @@ from backupkit.testing import suite
 #: More than any service hands out in one page of a listing; many servers
 #: stop at 1,000.
 MANY = 1100
+#: Threads that put them: each put waits for the disk.
+WRITERS = 16
 
 
 class ListTests(case.StoreCase):
@@ -75,9 +79,15 @@ class ListTests(case.StoreCase):
     def test_list_when_there_are_many_then_none_is_missed(self) -> None:
         """Guards: Store.list, StoreCapabilities.list_complete."""
         self.put_tree()
-        for number in range(MANY):
-            self.sizes[f'many/{number}'] = 1
-            self.store.put(f'many/{number}', [b'm'])
+        names = [f'many/{number}' for number in range(MANY)]
+
+        def put(part: int) -> None:
+            for name in names[part::WRITERS]:
+                self.store.put(name, [b'm'])
+
+        calls = [functools.partial(put, part) for part in range(WRITERS)]
+        suite.successes(suite.together(*calls))
+        self.sizes |= dict.fromkeys(names, 1)
         self.check('many/')
 
     def test_list_when_it_is_read_slowly_then_others_may_work(self) -> None:

@@ -109,7 +109,7 @@ class PutTests(case.StoreCase):
     def test_put_when_its_parts_break_off_then_nothing_is_seen(self) -> None:
         """Guards: store 2, Store.put raises TargetError."""
         data = [self.random.randbytes(300_000) for _ in range(6)]
-        failing = faults.Faults()
+        failing = faults.Faults(errors.TargetError)
         failing.arm(1, faults.Fault.TORN)
         with self.assertRaises(errors.TargetError):
             failing.wrap(self.store).put('torn', data)
@@ -117,7 +117,7 @@ class PutTests(case.StoreCase):
 
     def test_put_when_one_has_failed_then_the_next_succeeds(self) -> None:
         """Guards: store 2, Store.put raises TargetError."""
-        failing = faults.Faults()
+        failing = faults.Faults(errors.TargetError)
         failing.arm(1, faults.Fault.TORN)
         with self.assertRaises(errors.TargetError):
             failing.wrap(self.store).put('again', [b'x' * 100_000])

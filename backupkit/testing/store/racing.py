@@ -15,14 +15,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+import functools
 
 from backupkit import errors
 from backupkit.testing.store import case
 from backupkit.testing import suite
-
-T = TypeVar('T')
 
 RACERS = 8
 ROUNDS = 10
@@ -39,7 +36,7 @@ class RaceTests(case.StoreCase):
             contents = [bytes([n]) * 50_000 for n in range(RACERS)]
             results = suite.together(
                 *(
-                    _putter(opened.put, name, content)
+                    functools.partial(opened.put, name, [content])
                     for opened, content in zip(stores, contents)
                 )
             )
@@ -96,7 +93,7 @@ class RaceTests(case.StoreCase):
                 if turn % 2:
                     self.store.delete(name)
 
-        calls = [_bound(work, number) for number in range(RACERS)]
+        calls = [functools.partial(work, number) for number in range(RACERS)]
         suite.successes(suite.together(*calls))
         for number in range(RACERS):
             for turn in range(0, ROUNDS, 2):
@@ -111,7 +108,9 @@ class RaceTests(case.StoreCase):
             name = f'gone/{number}'
             self.store.put(name, [b'x'])
             suite.successes(
-                suite.together(*(_bound(s.delete, name) for s in stores))
+                suite.together(
+                    *(functools.partial(s.delete, name) for s in stores)
+                )
             )
             self.assert_absent(name)
 
@@ -130,13 +129,3 @@ class RaceTests(case.StoreCase):
         suite.successes(suite.together(put, sweep))
         for number in range(3 * ROUNDS):
             self.assert_holds(f'swept/{number}', b's' * 300_000)
-
-
-def _putter(
-    put: Callable[[str, list[bytes]], None], name: str, content: bytes
-) -> Callable[[], None]:
-    return lambda: put(name, [content])
-
-
-def _bound(call: Callable[[T], None], argument: T) -> Callable[[], None]:
-    return lambda: call(argument)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import errno
+import functools
 import os
 import stat
 from typing import TypeVar
@@ -211,9 +212,9 @@ class PosixStore(store.Store):
         """Remove a directory and those above it, as far as empty."""
         while directory:
             parent, _, leaf = directory.rpartition('/')
+            remove = functools.partial(_remove_directory, leaf)
             try:
-                with self._directories.opened(parent) as fd:
-                    fsops.rmdir(fd, leaf)
+                self._in_directory(parent, remove)
             except (OSError, errors.TargetError):
                 # It is not empty, or gone, or not for us to remove: an
                 # empty directory is no object and harms nobody.
@@ -247,6 +248,10 @@ class PosixStore(store.Store):
 def _split(name: str) -> tuple[str, str]:
     directory, _, leaf = store.check_name(name).rpartition('/')
     return directory, leaf
+
+
+def _remove_directory(leaf: str, parent: int) -> None:
+    fsops.rmdir(parent, leaf)
 
 
 def _check_file(name: str, found: os.stat_result) -> None:

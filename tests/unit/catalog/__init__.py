@@ -9,3 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+
+import sys
+
+# futurist, under TaskFlow, would bring eventlet in where it is installed.
+sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type] # None is legal

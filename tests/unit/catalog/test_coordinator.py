@@ -14,13 +14,15 @@
 
 from __future__ import annotations
 
+from backupkit.drivers import target
 from backupkit import errors
 from tests.unit.catalog import base
 
 
 class IdentityTest(base.CatalogTestCase):
     def test_when_opened_again_then_the_identity_is_the_same(self) -> None:
-        first = self.catalog.coordinator().catalog_id
+        coordinator: target.Coordinator = self.catalog.coordinator()
+        first = coordinator.catalog_id
 
         self.assertEqual(36, len(first))
         self.assertEqual(first, self.open().catalog_id)

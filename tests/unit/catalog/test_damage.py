@@ -24,7 +24,7 @@ from backupkit.catalog import schema
 from backupkit import errors
 from tests.unit.catalog import base
 
-_FLIPS = 500
+_FLIPS = 250
 
 
 class DamageTestCase(base.CatalogTestCase):
@@ -75,6 +75,7 @@ class DamageTestCase(base.CatalogTestCase):
         opened.condemn(base.REPOSITORY, ['p3'])
         opened.set_barrier(base.REPOSITORY, 2)
         opened.absolve(base.REPOSITORY, ['p1'])
+        opened.remember_repository('repo', 'r')
         opened.ledger_remove(opened.ledger_add('s', 'mount', 'n', {}))
         opened.destination_done('local', 'v')
 
@@ -207,8 +208,6 @@ class DamageTest(DamageTestCase):
 
     def test_when_a_page_is_damaged_then_the_check_finds_it(self) -> None:
         content = bytearray(self.good)
-        found = self.good.rindex(b'ix_runs_run_id')
-        self.assertGreater(found, 0)
         # The first byte of a page tells its kind.
         content[4096 * 3] ^= 0xFF
         opened = self.put(bytes(content))

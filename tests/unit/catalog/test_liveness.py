@@ -49,10 +49,25 @@ class LivenessTest(unittest.TestCase):
             dataclasses.replace(self.run_here, **fields),  # type: ignore[arg-type] # a table of fields
         )
 
-    def test_when_held_then_it_is_not_dead(self) -> None:
+    def _is_alive(self, **fields: object) -> bool:
+        return liveness.is_alive(
+            self.state_path,
+            dataclasses.replace(self.run_here, **fields),  # type: ignore[arg-type] # a table of fields
+        )
+
+    def test_when_held_then_it_is_alive(self) -> None:
         with liveness.hold(self.state_path, 'run-1'):
             self.assertFalse(self._is_dead())
             self.assertFalse(processes.apart(self._is_dead))
+            self.assertTrue(self._is_alive())
+            self.assertTrue(processes.apart(self._is_alive))
+
+    def test_when_held_under_another_name_then_nothing_is_proved(
+        self,
+    ) -> None:
+        with liveness.hold(self.state_path, 'run-1'):
+            self.assertFalse(self._is_alive(host='other'))
+            self.assertFalse(self._is_alive(boot_id='another boot'))
 
     def test_when_the_holder_was_killed_then_it_is_dead(self) -> None:
         def work(acknowledge: object) -> None:
@@ -66,6 +81,7 @@ class LivenessTest(unittest.TestCase):
 
         self.assertEqual([False], seen)
         self.assertTrue(self._is_dead())
+        self.assertFalse(self._is_alive())
 
     def test_when_let_go_then_it_is_dead(self) -> None:
         with liveness.hold(self.state_path, 'run-1'):
@@ -75,6 +91,7 @@ class LivenessTest(unittest.TestCase):
 
     def test_when_no_file_was_ever_held_then_nothing_is_proved(self) -> None:
         self.assertFalse(self._is_dead())
+        self.assertFalse(self._is_alive())
         self.assertFalse(os.path.exists(self.state_path))
 
     def test_when_the_host_has_booted_since_then_it_is_dead(self) -> None:
@@ -90,8 +107,8 @@ class LivenessTest(unittest.TestCase):
     def test_when_hosts_have_no_names_then_a_boot_proves_nothing(
         self,
     ) -> None:
-        with mock.patch.object(
-            liveness.socket, 'gethostname', return_value='localhost'
+        with mock.patch(
+            'socket.gethostname', autospec=True, return_value='localhost'
         ):
             other = {'host': 'localhost', 'boot_id': 'another boot'}
             self.assertFalse(self._is_dead(**other))
@@ -101,9 +118,9 @@ class LivenessTest(unittest.TestCase):
 
     def test_when_held_twice_then_the_second_is_refused(self) -> None:
         with liveness.hold(self.state_path, 'run-1'):
-            with self.assertRaisesRegex(errors.Conflict, 'run-1'):
-                with liveness.hold(self.state_path, 'run-1'):
-                    self.fail('held twice')
+            second = liveness.hold(self.state_path, 'run-1')
+            with self.assertRaisesRegex(errors.Conflict, 'run-1'), second:
+                self.fail('held twice')
 
         with liveness.hold(self.state_path, 'run-1'):
             self.assertFalse(self._is_dead())

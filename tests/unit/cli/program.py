@@ -17,6 +17,7 @@ import dataclasses
 import io
 import logging
 import pathlib
+import sys
 import tempfile
 import unittest
 from unittest import mock
@@ -70,7 +71,15 @@ class ProgramTest(unittest.TestCase):
         root, taskflow = logging.getLogger(), logging.getLogger('taskflow')
         self.addCleanup(root.setLevel, root.level)
         self.addCleanup(taskflow.setLevel, taskflow.level)
-        self.addCleanup(setattr, root, 'handlers', list(root.handlers))
+        self.addCleanup(self._reset_handlers, list(root.handlers))
+        self.addCleanup(setattr, sys, 'excepthook', sys.excepthook)
+
+    def _reset_handlers(self, before: list[logging.Handler]) -> None:
+        root = logging.getLogger()
+        for handler in root.handlers:
+            if handler not in before:
+                handler.close()
+        root.handlers[:] = before
 
     def call(
         self,

@@ -18,7 +18,7 @@ import json
 from typing import Any
 from unittest import mock
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # has no annotations
 
 from backupkit.api import results
 from backupkit import catalog
@@ -72,7 +72,7 @@ class BackupTest(program.ProgramTest):
             'changed_bytes': 8192,
             'fail_reason': '',
         }
-        self.assertEqual(expected, shown | expected)
+        self.assertEqual(expected, {key: shown[key] for key in expected})
         self.assertEqual([], [key for key in shown if key != key.lower()])
         self.kit.create_backup.assert_called_once_with(
             'local:disk.img',

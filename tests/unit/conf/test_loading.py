@@ -38,7 +38,10 @@ class LoadTest(unittest.TestCase):
         self.addCleanup(patched.stop)
         # What the machine that runs the tests has in /etc counts for nobody.
         found = mock.patch.object(
-            cfg, '_get_config_dirs', return_value=[str(self.home)]
+            cfg,
+            '_get_config_dirs',
+            autospec=True,
+            return_value=[str(self.home)],
         )
         found.start()
         self.addCleanup(found.stop)
@@ -157,7 +160,10 @@ class LoadTest(unittest.TestCase):
         name = self.write('secret', '')
         with (
             mock.patch.object(
-                cfg.ConfigParser, 'parse', side_effect=PermissionError(13, '')
+                cfg.ConfigParser,
+                'parse',
+                autospec=True,
+                side_effect=PermissionError(13, ''),
             ),
             self.assertRaisesRegex(
                 errors.ConfigurationError, 'no permission to read .*secret'

@@ -21,7 +21,7 @@ systems promise more, each something else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 import dataclasses
 import itertools
 import math
@@ -29,6 +29,8 @@ import random
 
 #: Sectors and pages: where the disk and the kernel tear a write.
 _TEARS = (512, 4096)
+#: A long write is cut at pages into at most so many, each with its fate.
+_PIECES = 8
 #: Up to here all the states of one moment are enumerated, not drawn.
 _EXHAUSTIVE = 4096
 
@@ -119,7 +121,7 @@ class Disk:
         if isinstance(event, Acknowledge):
             self.acknowledged.append(event.token)
         elif isinstance(event, Write):
-            self._writes.setdefault(event.node, []).append(event)
+            self._writes.setdefault(event.node, []).extend(_pieces(event))
         elif isinstance(event, Name):
             pending = self._renamed.setdefault(event.directory, {})
             pending.setdefault(event.name, []).append(event.node)
@@ -174,7 +176,7 @@ class Moment:
     name_axes: Sequence[tuple[Node, str, Sequence[Node | None]]]
     write_axes: Sequence[tuple[Write, Sequence[Fate]]]
 
-    def trees(self, draw: random.Random) -> Iterator[Tree]:
+    def trees(self, draw: random.Random) -> Generator[Tree, None, None]:
         """Yield the trees that a power cut may leave.
 
         First the plain ones: all lost, all kept, one thing lost, one thing
@@ -205,6 +207,18 @@ class Moment:
         found: dict[str, bytes | None] = {}
         _collect(self.root, '', names, data, found)
         return found
+
+
+def _pieces(write: Write) -> Iterator[Write]:
+    page = _TEARS[-1]
+    pages = -(-len(write.data) // page)
+    step = -(-pages // _PIECES) * page
+    at = 0
+    while at < len(write.data):
+        # The first may end at a page of the file, the others then do.
+        stop = at + step - (write.offset + at) % page
+        yield Write(write.node, write.offset + at, write.data[at:stop])
+        at = stop
 
 
 def _collect(

@@ -39,16 +39,31 @@ import pathlib
 import random
 import shutil
 import stat
+import tempfile
 import threading
 from typing import Any
+from unittest import mock
 
+from backupkit_plugins.targets.posix import fsops
 from tests.unit.crash import disk as disk_
 from tests.unit.crash import seam
 
 Check = Callable[[str, Sequence[object]], None]
 
 # So often one moment may yield what was seen before until it is given up.
-_PATIENCE = 100
+_PATIENCE = 500
+
+
+def directory() -> tempfile.TemporaryDirectory[str]:
+    """Return a directory for a base and scratch, in memory if possible.
+
+    Nothing depends on the file system it lies on, but that many small
+    trees come and go.
+    """
+    memory = '/dev/shm'
+    return tempfile.TemporaryDirectory(
+        dir=memory if os.access(memory, os.W_OK | os.X_OK) else None
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,9 +109,14 @@ class PowerCut:
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        """Record what is done meanwhile; what there is now is durable."""
-        self._nodes[_key(os.stat(self._base))] = self._root
-        self._snapshot(self._base, self._root)
+        """Record what is done meanwhile.
+
+        What there is at the first time is durable. May be entered again,
+        to go on with the same recording.
+        """
+        if not self._nodes:
+            self._nodes[_key(os.stat(self._base))] = self._root
+            self._snapshot(self._base, self._root)
         with seam.intercepted(self._intercept):
             yield
 
@@ -122,6 +142,8 @@ class PowerCut:
     ) -> int:
         """Check every state in a directory of its own below ``scratch``.
 
+        No sync is waited for there: nothing cuts the power a second time.
+
         :returns: how many states there were
         :raises AssertionError: a check failed; the state is told
         """
@@ -130,7 +152,8 @@ class PowerCut:
             path = os.path.join(scratch, f'state-{number}')
             state.materialise(path)
             try:
-                check(path, state.acknowledged)
+                with mock.patch.object(fsops, 'fsync', autospec=True):
+                    check(path, state.acknowledged)
             except Exception as exc:
                 raise AssertionError(f'{exc}\n{state}') from exc
             shutil.rmtree(path)

@@ -20,7 +20,6 @@ from concurrent import futures
 import contextlib
 import os
 import stat
-import tempfile
 import unittest
 from unittest import mock
 
@@ -35,25 +34,29 @@ _DATA = {
     'backups/aa/bb/one/packs/0000/p2': os.urandom(5000),
     'backups/aa/bb/one/manifest': b'',
     'backups/aa/cc/two/packs/0000/p1': os.urandom(600),
+    'backups/aa/cc/two/packs/0001/p2': os.urandom(30_000),
+    'backups/aa/cc/two/index': os.urandom(1500),
     'backups/aa/cc/two/manifest': os.urandom(700),
 }
 _Calls = Mapping[str, Callable[..., None]]
 _Mutant = Callable[[], _Calls]
 
+_PACK = 'backups/aa/bb/one/packs/0000/p1'
+_MANIFEST = 'backups/aa/bb/one/manifest'
 _KEPT = 'kept'
-_DOOMED = 'doomed'
+_EITHER = 'either'
 
 
 class _StoreTest(unittest.TestCase):
     """Workloads, and what must hold after them.
 
     Tokens are a pair of a promise and a name: the object is kept, or is
-    about to go and may be either, or is gone (None).
+    gone (None), or may be either because it is just coming or going.
     """
 
     def setUp(self) -> None:
         super().setUp()
-        holder = tempfile.TemporaryDirectory()
+        holder = powercut.directory()
         self.addCleanup(holder.cleanup)
         self.scratch = os.path.join(holder.name, 'scratch')
         base = os.path.join(holder.name, 'base')
@@ -63,11 +66,12 @@ class _StoreTest(unittest.TestCase):
 
     def _put(self, store: store_.PosixStore, name: str) -> None:
         data = _DATA[name]
+        self.recorder.acknowledge((_EITHER, name))
         store.put(name, [data[:100], data[100:4200], data[4200:]])
         self.recorder.acknowledge((_KEPT, name))
 
     def _delete(self, store: store_.PosixStore, name: str) -> None:
-        self.recorder.acknowledge((_DOOMED, name))
+        self.recorder.acknowledge((_EITHER, name))
         store.delete(name)
         self.recorder.acknowledge((None, name))
 
@@ -114,42 +118,53 @@ class _StoreTest(unittest.TestCase):
             hidden = [name for name in files if name.startswith('.')]
             self.assertEqual([], hidden, directory)
 
-    def _others_directory(self) -> None:
-        """Put below directories that another has made and not synced."""
-        name = 'backups/aa/bb/one/packs/0000/p1'
-        with contextlib.ExitStack() as stack:
+    def _make_directories(self) -> None:
+        """Make directories as another does who has not yet synced them."""
+        os.mkdir(self.root)
+        with contextlib.ExitStack() as stack, self.recorder.recording():
             above = fsops.open_root(self.root)
             stack.callback(os.close, above)
-            for part in name.split('/')[:-1]:
+            for part in _PACK.split('/')[:-1]:
                 fsops.mkdir(above, part, 0o770)
                 above = fsops.open_directory(above, part)
                 stack.callback(os.close, above)
-        with store_.PosixStore(self.root) as store:
-            self._put(store, name)
 
-    def _others_object(self) -> None:
-        """Hear of an object that another has named and not synced."""
-        name = 'backups/aa/bb/one/manifest'
+    def _put_below(self) -> None:
         with store_.PosixStore(self.root) as store:
-            self._put(store, 'backups/aa/bb/one/packs/0000/p1')
+            self._put(store, _PACK)
+
+    def _name_object(self) -> None:
+        """Name an object as another does who has not yet synced it."""
+        with (
+            self.recorder.recording(),
+            store_.PosixStore(self.root) as store,
+        ):
+            self._put(store, _PACK)
             with _applied(_sync_files_only):
-                store.put(name, [_DATA[name]])
+                store.put(_MANIFEST, [_DATA[_MANIFEST]])
+
+    def _hear_of_object(self) -> None:
         with store_.PosixStore(self.root) as store:
             with self.assertRaises(errors.ObjectExists):
-                store.put(name, [_DATA[name]])
-            self.recorder.acknowledge((_KEPT, name))
+                store.put(_MANIFEST, [_DATA[_MANIFEST]])
+            self.recorder.acknowledge((_KEPT, _MANIFEST))
 
-    def _others_delete(self) -> None:
-        """Delete what another has removed and not synced."""
-        name = 'backups/aa/bb/one/packs/0000/p1'
-        with store_.PosixStore(self.root) as store:
-            self._put(store, name)
-            self._put(store, 'backups/aa/bb/one/packs/0000/p2')
-            self.recorder.acknowledge((_DOOMED, name))
+    def _remove_object(self) -> None:
+        """Remove an object as another does who has not yet synced that."""
+        with (
+            self.recorder.recording(),
+            store_.PosixStore(self.root) as store,
+        ):
+            self._put(store, _PACK)
+            self._put(store, _MANIFEST)
+            self.recorder.acknowledge((_EITHER, _MANIFEST))
             with _applied(_sync_files_only):
-                store.delete(name)
-            store.delete(name)
-            self.recorder.acknowledge((None, name))
+                store.delete(_MANIFEST)
+
+    def _delete_again(self) -> None:
+        with store_.PosixStore(self.root) as store:
+            store.delete(_MANIFEST)
+            self.recorder.acknowledge((None, _MANIFEST))
 
 
 class PosixStorePowerCutTest(_StoreTest):
@@ -171,27 +186,28 @@ class PosixStorePowerCutTest(_StoreTest):
         count = self.recorder.replay(self._check, self.scratch, 500, seed=2)
         self.assertEqual(500, count)
 
+    def _assert_holds(
+        self, others: Callable[[], None], workload: Callable[[], None]
+    ) -> None:
+        others()
+        with self.recorder.recording():
+            workload()
+        self.assertTrue(self.recorder.replay(self._check, self.scratch))
+
     def test_when_another_made_the_directories_then_puts_are_durable(
         self,
     ) -> None:
-        os.mkdir(self.root)
-        with self.recorder.recording():
-            self._others_directory()
-        self.assertTrue(self.recorder.replay(self._check, self.scratch))
+        self._assert_holds(self._make_directories, self._put_below)
 
     def test_when_another_named_the_object_then_exists_is_durable(
         self,
     ) -> None:
-        with self.recorder.recording():
-            self._others_object()
-        self.assertTrue(self.recorder.replay(self._check, self.scratch))
+        self._assert_holds(self._name_object, self._hear_of_object)
 
     def test_when_another_removed_the_object_then_delete_is_durable(
         self,
     ) -> None:
-        with self.recorder.recording():
-            self._others_delete()
-        self.assertTrue(self.recorder.replay(self._check, self.scratch))
+        self._assert_holds(self._remove_object, self._delete_again)
 
 
 class MutantTest(_StoreTest):
@@ -228,14 +244,16 @@ class MutantTest(_StoreTest):
     def test_when_others_directories_are_trusted_then_it_is_found(
         self,
     ) -> None:
-        os.mkdir(self.root)
-        self._assert_found(_sync_own_changes_only, self._others_directory)
+        self._make_directories()
+        self._assert_found(_sync_own_changes_only, self._put_below)
 
     def test_when_others_objects_are_trusted_then_it_is_found(self) -> None:
-        self._assert_found(_sync_own_changes_only, self._others_object)
+        self._name_object()
+        self._assert_found(_sync_own_changes_only, self._hear_of_object)
 
     def test_when_others_deletes_are_trusted_then_it_is_found(self) -> None:
-        self._assert_found(_sync_own_changes_only, self._others_delete)
+        self._remove_object()
+        self._assert_found(_sync_own_changes_only, self._delete_again)
 
     def test_when_mutants_do_nothing_then_nothing_is_found(self) -> None:
         with self.recorder.recording(), _applied(dict):

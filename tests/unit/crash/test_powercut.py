@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import tempfile
 import unittest
 
 from backupkit_plugins.targets.posix import fsops
@@ -29,7 +28,7 @@ from tests.unit.crash import powercut
 class PowerCutTest(unittest.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        holder = tempfile.TemporaryDirectory()
+        holder = powercut.directory()
         self.addCleanup(holder.cleanup)
         self.scratch = os.path.join(holder.name, 'scratch')
         self.base = os.path.join(holder.name, 'base')

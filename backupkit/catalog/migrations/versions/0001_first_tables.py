@@ -20,11 +20,6 @@ import sqlalchemy as sa
 revision = '0001'
 down_revision = None
 
-_MYSQL: dict[str, Any] = {
-    'mysql_charset': 'utf8mb4',
-    'mysql_collate': 'utf8mb4_bin',
-}
-
 
 def upgrade() -> None:
     """Make every table but that of the revision."""
@@ -37,6 +32,17 @@ def upgrade() -> None:
     _make_destinations()
 
 
+def _options() -> dict[str, Any]:
+    """Keep MySQL from taking ids for equal that differ by case."""
+    dialect = op.get_bind().dialect.name
+    if dialect not in ('mysql', 'mariadb'):
+        return {}
+    return {
+        f'{dialect}_charset': 'utf8mb4',
+        f'{dialect}_collate': 'utf8mb4_bin',
+    }
+
+
 def _make_meta() -> None:
     op.create_table(
         'meta',
@@ -45,7 +51,7 @@ def _make_meta() -> None:
         ),
         sa.Column('catalog_id', sa.String(64), nullable=False),
         sa.Column('created_at', sa.String(40), nullable=False),
-        **_MYSQL,
+        **_options(),
     )
 
 
@@ -70,7 +76,7 @@ def _make_runs() -> None:
         sa.Column('params', sa.Text, nullable=False),
         sa.Column('flow_uuid', sa.String(64), nullable=False),
         sqlite_autoincrement=True,
-        **_MYSQL,
+        **_options(),
     )
     op.create_index('ix_runs_run_id', 'runs', ['run_id'], unique=True)
     op.create_index('ix_runs_finished_at', 'runs', ['finished_at'])
@@ -103,7 +109,7 @@ def _make_backups() -> None:
         sa.Column('fail_reason', sa.Text, nullable=False),
         sa.Column('service_metadata', sa.Text, nullable=False),
         sa.Column('run_number', sa.Integer, nullable=False),
-        **_MYSQL,
+        **_options(),
     )
     op.create_index(
         'ix_backups_line',
@@ -125,7 +131,7 @@ def _make_ledger() -> None:
         sa.Column('details', sa.Text, nullable=False),
         sa.Column('made_at', sa.String(40), nullable=False),
         sqlite_autoincrement=True,
-        **_MYSQL,
+        **_options(),
     )
     op.create_index(
         'ix_ledger_thing', 'ledger', ['run_id', 'kind', 'name'], unique=True
@@ -139,7 +145,7 @@ def _make_condemned() -> None:
         sa.Column('pack', sa.String(255), primary_key=True),
         sa.Column('barrier', sa.Integer),
         sa.Column('condemned_at', sa.String(40), nullable=False),
-        **_MYSQL,
+        **_options(),
     )
 
 
@@ -149,7 +155,7 @@ def _make_repositories() -> None:
         sa.Column('target', sa.String(64), primary_key=True),
         sa.Column('repository_id', sa.String(64), nullable=False),
         sa.Column('seen_at', sa.String(40), nullable=False),
-        **_MYSQL,
+        **_options(),
     )
 
 
@@ -161,5 +167,5 @@ def _make_destinations() -> None:
         sa.Column('run_id', sa.String(64), nullable=False),
         sa.Column('backup_id', sa.String(64), nullable=False),
         sa.Column('begun_at', sa.String(40), nullable=False),
-        **_MYSQL,
+        **_options(),
     )

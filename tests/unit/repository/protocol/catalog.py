@@ -17,16 +17,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.unit.repository.protocol import values
-from tests.unit.repository.protocol.values import State
 
 LEGAL = {
-    State.RUNNING: {State.COMMITTING, State.ABORTING},
-    State.COMMITTING: {State.AVAILABLE, State.ABORTING},
-    State.ABORTING: {State.AVAILABLE, State.ABORTED},
-    State.AVAILABLE: {State.DELETING},
-    State.DELETING: {State.DELETED},
-    State.ABORTED: set[State](),
-    State.DELETED: set[State](),
+    values.State.RUNNING: {values.State.COMMITTING, values.State.ABORTING},
+    values.State.COMMITTING: {values.State.AVAILABLE, values.State.ABORTING},
+    values.State.ABORTING: {values.State.AVAILABLE, values.State.ABORTED},
+    values.State.AVAILABLE: {values.State.DELETING},
+    values.State.DELETING: {values.State.DELETED},
+    values.State.ABORTED: set[values.State](),
+    values.State.DELETED: set[values.State](),
 }
 
 
@@ -41,7 +40,7 @@ class Catalog:
     def register(self, attempt: str) -> int:
         """Begin a run, and return its number."""
         number = len(self.runs) + 1
-        self.runs[number] = values.Row(State.RUNNING, attempt)
+        self.runs[number] = values.Row(values.State.RUNNING, attempt)
         return number
 
     def rows(self) -> tuple[tuple[int, values.Row], ...]:
@@ -55,9 +54,12 @@ class Catalog:
     def take_over(self, number: int, attempt: str) -> values.Row | None:
         """Make the caller the run's writer, or return None if it is over."""
         row = self.runs.get(number)
-        if row is None or row.state not in (State.RUNNING, State.COMMITTING):
+        if row is None or row.state not in (
+            values.State.RUNNING,
+            values.State.COMMITTING,
+        ):
             return None
-        if row.state is State.RUNNING:
+        if row.state is values.State.RUNNING:
             return self._change(number, attempt=attempt)
         strays = row.strays | {row.attempt}
         return self._change(
@@ -69,16 +71,16 @@ class Catalog:
     ) -> bool:
         """Fix the manifest, unless the run was aborted or taken over."""
         row = self.runs[number]
-        if row.state is not State.RUNNING or row.attempt != attempt:
+        if row.state is not values.State.RUNNING or row.attempt != attempt:
             return False
-        self._change(number, state=State.COMMITTING, document=document)
+        self._change(number, state=values.State.COMMITTING, document=document)
         return True
 
     def end_commit(self, number: int, attempt: str) -> None:
         """Note that the manifest is there, and hear of the caller."""
         state = self.runs[number].state
-        if state in (State.COMMITTING, State.ABORTING):
-            self._change(number, state=State.AVAILABLE)
+        if state in (values.State.COMMITTING, values.State.ABORTING):
+            self._change(number, state=values.State.AVAILABLE)
         self.hear(number, attempt)
 
     def hear(self, number: int, attempt: str) -> None:
@@ -91,47 +93,53 @@ class Catalog:
         self._change(number, strays=frozenset())
 
     def begin_abort(
-        self, number: int, attempt: str | None, *, forced: bool
+        self, number: int, attempt: str | None, *, sent: bool, forced: bool
     ) -> bool:
         """Decide that a run shall end, unless it has ended already.
 
         With `attempt` it is the writer's own revert, refused if the run was
-        taken over. `forced` allows it although somebody may be about to put
-        the manifest.
+        taken over. `sent` says that, for all the caller knows, the run's
+        writer has sent the manifest. `forced` allows the abort nevertheless.
         """
         row = self.runs.get(number)
         if row is None or attempt not in (None, row.attempt):
             return False
-        if row.state in (State.ABORTING, State.ABORTED):
+        if row.state in (values.State.ABORTING, values.State.ABORTED):
             return True
-        if row.state not in (State.RUNNING, State.COMMITTING):
+        if row.state not in (values.State.RUNNING, values.State.COMMITTING):
             return False
         strays = row.strays
-        if row.state is State.COMMITTING and attempt is None:
+        if row.state is values.State.COMMITTING and sent:
             strays |= {row.attempt}
         if strays and not forced:
             return False
-        self._change(number, state=State.ABORTING, strays=strays)
+        self._change(number, state=values.State.ABORTING, strays=strays)
         return True
 
     def end_abort(self, number: int) -> bool:
         """Note that the tombstone is there, unless the run has committed."""
-        if self.runs[number].state not in (State.ABORTING, State.ABORTED):
+        if self.runs[number].state not in (
+            values.State.ABORTING,
+            values.State.ABORTED,
+        ):
             return False
-        self._change(number, state=State.ABORTED)
+        self._change(number, state=values.State.ABORTED)
         return True
 
     def begin_delete(self, number: int) -> bool:
         """Hide a backup, and tell whether it may be deleted."""
         row = self.runs.get(number)
-        if row is None or row.state not in (State.AVAILABLE, State.DELETING):
+        if row is None or row.state not in (
+            values.State.AVAILABLE,
+            values.State.DELETING,
+        ):
             return False
-        self._change(number, state=State.DELETING)
+        self._change(number, state=values.State.DELETING)
         return True
 
     def end_delete(self, number: int) -> None:
         """Note that the manifest is gone."""
-        self._change(number, state=State.DELETED)
+        self._change(number, state=values.State.DELETED)
 
     def noted(self) -> tuple[tuple[str, int | None], ...]:
         """Return the condemned list."""

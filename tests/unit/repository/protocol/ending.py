@@ -10,57 +10,73 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The model's abort of a run, and delete of a backup."""
+"""The other ends of a run in the model: abort, delete, damage found."""
 
 from tests.unit.repository.protocol import catalog
-from tests.unit.repository.protocol import plan as plans
+from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import store
 from tests.unit.repository.protocol import values
 from tests.unit.repository.protocol import writer
-from tests.unit.repository.protocol.values import ask
 
 
 def abort(
-    plan: plans.Plan, number: int, attempt: str | None = None
+    plan: mutants.Plan,
+    number: int,
+    attempt: str | None = None,
+    *,
+    sent: bool = True,
 ) -> values.Steps[None]:
     """Abort a run; with `attempt`, as its own writer.
 
+    Only the writer can know that its manifest was never sent.
     A manifest found where the tombstone should go means that the run has
     committed after all.
     """
-    forced = not plan.racy or plan.mutant is plans.Mutant.RACY_ABORT
-    begun = yield from ask(
-        catalog.Catalog.begin_abort, number, attempt, forced=forced
+    forced = not plan.racy or plan.mutant is mutants.Mutant.RACY_ABORT
+    begun = yield from values.ask(
+        catalog.Catalog.begin_abort,
+        number,
+        attempt,
+        sent=sent,
+        forced=forced,
     )
     if not begun:
         return
     if not (yield from _put_tombstone(plan, number)):
-        yield from ask(catalog.Catalog.end_commit, number, 'aborter')
+        yield from values.ask(catalog.Catalog.end_commit, number, 'aborter')
         return
-    aborted = yield from ask(catalog.Catalog.end_abort, number)
-    if not aborted and plan.mutant is not plans.Mutant.ABORT_UNCHECKED:
+    aborted = yield from values.ask(catalog.Catalog.end_abort, number)
+    if not aborted and plan.mutant is not mutants.Mutant.ABORT_UNCHECKED:
         # It committed and was deleted while we slept: what we put is refuse.
         return
-    names = yield from ask(store.Store.listing, f'{number}/')
+    names = yield from values.ask(store.Store.listing, f'{number}/')
     for name in names:
         if name != values.manifest_name(number):
-            yield from ask(store.Store.delete, name)
+            yield from values.ask(store.Store.delete, name)
 
 
-def _put_tombstone(plan: plans.Plan, number: int) -> values.Steps[bool]:
+def _put_tombstone(plan: mutants.Plan, number: int) -> values.Steps[bool]:
     """Take the manifest's name, and tell whether that came in time."""
     name = values.manifest_name(number)
-    if plan.mutant is not plans.Mutant.NO_TOMBSTONE:
+    if plan.mutant is not mutants.Mutant.NO_TOMBSTONE:
         tombstone = values.Tombstone()
         if (yield from writer.put_if_absent(plan, name, tombstone)):
             return True
-    found = yield from ask(store.Store.get, name)
+    found = yield from values.ask(store.Store.get, name)
     return not isinstance(found, values.Manifest)
 
 
-def delete(plan: plans.Plan, number: int) -> values.Steps[None]:
+def delete(plan: mutants.Plan, number: int) -> values.Steps[None]:
     """Delete a backup; its packs are left to gc."""
-    if not (yield from ask(catalog.Catalog.begin_delete, number)):
+    if not (yield from values.ask(catalog.Catalog.begin_delete, number)):
         return
-    yield from ask(store.Store.delete, values.manifest_name(number))
-    yield from ask(catalog.Catalog.end_delete, number)
+    yield from values.ask(store.Store.delete, values.manifest_name(number))
+    yield from values.ask(catalog.Catalog.end_delete, number)
+
+
+def verify(plan: mutants.Plan, number: int) -> values.Steps[None]:
+    """Find a backup damaged: note its packs, so that none reuses them."""
+    name = values.manifest_name(number)
+    manifest = yield from values.ask(store.Store.get, name)
+    if isinstance(manifest, values.Manifest):
+        yield from values.ask(catalog.Catalog.condemn, manifest.packs)

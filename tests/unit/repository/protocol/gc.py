@@ -13,32 +13,29 @@
 """The model's gc: condemn, keep the barrier, wait, look again, delete."""
 
 from tests.unit.repository.protocol import catalog
-from tests.unit.repository.protocol import plan as plans
+from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import store
 from tests.unit.repository.protocol import values
-from tests.unit.repository.protocol.plan import Mutant
-from tests.unit.repository.protocol.values import ask
-from tests.unit.repository.protocol.values import State
 
 Rows = tuple[tuple[int, values.Row], ...]
 Noted = dict[str, int | None]
 
 MAY_HAVE_MANIFEST = (
-    State.COMMITTING,
-    State.ABORTING,
-    State.AVAILABLE,
-    State.DELETING,
+    values.State.COMMITTING,
+    values.State.ABORTING,
+    values.State.AVAILABLE,
+    values.State.DELETING,
 )
 
 
-def gc(plan: plans.Plan) -> values.Steps[None]:
+def gc(plan: mutants.Plan) -> values.Steps[None]:
     """Condemn what nothing reaches; delete what may go already."""
-    listed = yield from ask(store.Store.listing)
+    listed = yield from values.ask(store.Store.listing)
     # After the listing: whose packs were listed is in the rows by now.
-    rows = yield from ask(catalog.Catalog.rows)
+    rows = yield from values.ask(catalog.Catalog.rows)
     live = _live(plan, rows)
     reached = yield from _reached(rows)
-    noted = dict((yield from ask(catalog.Catalog.noted)))
+    noted = dict((yield from values.ask(catalog.Catalog.noted)))
     fresh = tuple(
         name
         for name in listed
@@ -52,33 +49,33 @@ def gc(plan: plans.Plan) -> values.Steps[None]:
 
 
 def _condemn(
-    plan: plans.Plan, noted: Noted, fresh: tuple[str, ...]
+    plan: mutants.Plan, noted: Noted, fresh: tuple[str, ...]
 ) -> values.Steps[Noted]:
     """Put names on the list, and then give all that have none a barrier."""
     blank = tuple(name for name, barrier in noted.items() if barrier is None)
     if not fresh and not blank:
         return noted
     barrier = 0
-    if plan.mutant is Mutant.BARRIER_FIRST:
-        barrier = yield from ask(catalog.Catalog.last_number)
+    if plan.mutant is mutants.Mutant.BARRIER_FIRST:
+        barrier = yield from values.ask(catalog.Catalog.last_number)
     if fresh:
-        yield from ask(catalog.Catalog.condemn, fresh)
-    if plan.mutant is not Mutant.BARRIER_FIRST:
-        barrier = yield from ask(catalog.Catalog.last_number)
-    yield from ask(catalog.Catalog.keep_barrier, fresh + blank, barrier)
+        yield from values.ask(catalog.Catalog.condemn, fresh)
+    if plan.mutant is not mutants.Mutant.BARRIER_FIRST:
+        barrier = yield from values.ask(catalog.Catalog.last_number)
+    yield from values.ask(catalog.Catalog.keep_barrier, fresh + blank, barrier)
     return noted | dict.fromkeys(fresh + blank, barrier)
 
 
 def _sweep(
-    plan: plans.Plan, listed: tuple[str, ...], noted: Noted
+    plan: mutants.Plan, listed: tuple[str, ...], noted: Noted
 ) -> values.Steps[None]:
     """Delete what no run can want any more, then take it off the list."""
-    rows = yield from ask(catalog.Catalog.rows)
+    rows = yield from values.ask(catalog.Catalog.rows)
     live = _live(plan, rows)
     ready = {
         name
         for name, barrier in noted.items()
-        if plan.mutant is Mutant.NO_WAIT
+        if plan.mutant is mutants.Mutant.NO_WAIT
         or not any(number <= (barrier or 0) for number in live)
     }
     doomed: tuple[str, ...] = ()
@@ -86,20 +83,20 @@ def _sweep(
         reached = yield from _reached(rows)
         doomed = tuple(sorted(ready - reached, key=_packs_first))
         off = doomed
-        if plan.mutant is Mutant.REACHED_UNLISTED:
+        if plan.mutant is mutants.Mutant.REACHED_UNLISTED:
             off = tuple(sorted(ready))
-        if plan.mutant is Mutant.LIST_EMPTIED_FIRST:
-            yield from ask(catalog.Catalog.unlist, off)
+        if plan.mutant is mutants.Mutant.LIST_EMPTIED_FIRST:
+            yield from values.ask(catalog.Catalog.unlist, off)
         for name in doomed:
-            yield from ask(store.Store.delete, name)
-        if off and plan.mutant is not Mutant.LIST_EMPTIED_FIRST:
-            yield from ask(catalog.Catalog.unlist, off)
+            yield from values.ask(store.Store.delete, name)
+        if off and plan.mutant is not mutants.Mutant.LIST_EMPTIED_FIRST:
+            yield from values.ask(catalog.Catalog.unlist, off)
     left = {name for name in listed if name not in doomed}
     yield from _sweep_ends(plan, rows, left)
 
 
 def _sweep_ends(
-    plan: plans.Plan, rows: Rows, left: set[str]
+    plan: mutants.Plan, rows: Rows, left: set[str]
 ) -> values.Steps[None]:
     """Delete tombstones, and manifests that came after their delete."""
     for number, row in rows:
@@ -108,24 +105,30 @@ def _sweep_ends(
         if name not in left or not _is_refuse(plan, row):
             continue
         # A tombstone goes after the packs; a late manifest owns none.
-        if row.state is State.ABORTED and number in map(values.owner, others):
+        if row.state is values.State.ABORTED and number in map(
+            values.owner, others
+        ):
             continue
-        yield from ask(store.Store.delete, name)
+        yield from values.ask(store.Store.delete, name)
 
 
-def _is_refuse(plan: plans.Plan, row: values.Row) -> bool:
-    if row.state is State.DELETED:
-        return plan.mutant is not Mutant.LATE_LEFT
-    if row.state is not State.ABORTED:
+def _is_refuse(plan: mutants.Plan, row: values.Row) -> bool:
+    if row.state is values.State.DELETED:
+        return plan.mutant is not mutants.Mutant.LATE_LEFT
+    if row.state is not values.State.ABORTED:
         return False
     # While a writer is astray its manifest would find the name free.
-    return not row.strays or plan.mutant is Mutant.TOMBSTONE_SWEPT
+    return not row.strays or plan.mutant is mutants.Mutant.TOMBSTONE_SWEPT
 
 
-def _live(plan: plans.Plan, rows: Rows) -> set[int]:
-    live = {State.RUNNING, State.COMMITTING, State.ABORTING}
-    if plan.mutant is Mutant.ABORTING_NOT_LIVE:
-        live.remove(State.ABORTING)
+def _live(plan: mutants.Plan, rows: Rows) -> set[int]:
+    live = {
+        values.State.RUNNING,
+        values.State.COMMITTING,
+        values.State.ABORTING,
+    }
+    if plan.mutant is mutants.Mutant.ABORTING_NOT_LIVE:
+        live.remove(values.State.ABORTING)
     return {number for number, row in rows if row.state in live}
 
 
@@ -135,7 +138,7 @@ def _reached(rows: Rows) -> values.Steps[set[str]]:
     for number, row in rows:
         if row.state in MAY_HAVE_MANIFEST:
             name = values.manifest_name(number)
-            manifest = yield from ask(store.Store.get, name)
+            manifest = yield from values.ask(store.Store.get, name)
             if isinstance(manifest, values.Manifest):
                 reached.update(manifest.packs, manifest.indexes)
     return reached

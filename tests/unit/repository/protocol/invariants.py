@@ -13,81 +13,84 @@
 """What must hold after every call, and what when all is quiet again."""
 
 from tests.unit.repository.protocol import values
-from tests.unit.repository.protocol import world as worlds
-from tests.unit.repository.protocol.values import State
+from tests.unit.repository.protocol import world
 
-UNDECIDED = (State.COMMITTING, State.ABORTING)
-MAY_HAVE_MANIFEST = (*UNDECIDED, State.AVAILABLE, State.DELETING)
+MAY_HAVE_MANIFEST = (
+    values.State.COMMITTING,
+    values.State.ABORTING,
+    values.State.AVAILABLE,
+    values.State.DELETING,
+)
 MAY_HAVE_TOMBSTONE = (
-    State.ABORTING,
-    State.ABORTED,
-    State.DELETING,
-    State.DELETED,
+    values.State.ABORTING,
+    values.State.ABORTED,
+    values.State.DELETING,
+    values.State.DELETED,
 )
 
 
-def check(world: worlds.World) -> None:
+def check(now: world.World) -> None:
     """Check what holds after every call."""
-    for number, row in world.runs.items():
-        body = world.objects.get(values.manifest_name(number))
+    for number, row in now.runs.items():
+        body = now.objects.get(values.manifest_name(number))
         if isinstance(body, values.Manifest):
-            _check_manifest(world, number, row, body)
+            _check_manifest(now, number, row, body)
         elif isinstance(body, values.Tombstone):
             if row.state not in MAY_HAVE_TOMBSTONE:
                 raise values.Violation(
                     f'run {number} is {row.state.value} with a tombstone'
                 )
-        elif row.state is State.AVAILABLE:
+        elif row.state is values.State.AVAILABLE:
             raise values.Violation(f'backup {number} has no manifest')
 
 
 def _check_manifest(
-    world: worlds.World,
+    now: world.World,
     number: int,
     row: values.Row,
     manifest: values.Manifest,
 ) -> None:
-    late = row.overtaken and row.state is State.DELETING
-    if late or row.state is State.DELETED:
+    late = row.overtaken and row.state is values.State.DELETING
+    if late or row.state is values.State.DELETED:
         return
     if row.state not in MAY_HAVE_MANIFEST:
         raise values.Violation(
             f'run {number} is {row.state.value} with a manifest'
         )
-    missing = lost(world, manifest)
+    missing = lost(now, manifest)
     if missing:
         raise values.Violation(
             f'manifest {number} ({row.state.value}) lost {missing}'
         )
 
 
-def lost(world: worlds.World, manifest: values.Manifest) -> list[str]:
+def lost(now: world.World, manifest: values.Manifest) -> list[str]:
     """Tell which digests a manifest names but no reader would find."""
     found: set[str] = set()
     for name in manifest.indexes:
-        index = world.objects.get(name)
+        index = now.objects.get(name)
         if isinstance(index, values.Index):
             for pack, digests in index.packs:
-                body = world.objects.get(pack)
+                body = now.objects.get(pack)
                 if pack in manifest.packs and isinstance(body, values.Pack):
                     found.update(set(digests) & set(body.digests))
     return [digest for digest in manifest.digests if digest not in found]
 
 
-def check_quiet(world: worlds.World) -> None:
+def check_quiet(now: world.World) -> None:
     """Check what holds when every run has ended and gc has run."""
     needed: set[str] = set()
-    for number, row in world.runs.items():
-        if row.state is State.AVAILABLE:
+    for number, row in now.runs.items():
+        if row.state is values.State.AVAILABLE:
             name = values.manifest_name(number)
-            manifest = world.objects[name]
+            manifest = now.objects[name]
             if isinstance(manifest, values.Manifest):
                 needed.update((name, *manifest.packs, *manifest.indexes))
-        elif row.state not in (State.ABORTED, State.DELETED):
+        elif row.state not in (values.State.ABORTED, values.State.DELETED):
             raise values.Violation(f'run {number} is left {row.state.value}')
-    left = set(world.objects) - needed
+    left = set(now.objects) - needed
     if left:
         raise values.Violation(f'nothing reaches {sorted(left)}')
-    gone = set(world.condemned) - set(world.objects)
+    gone = set(now.condemned) - set(now.objects)
     if gone:
         raise values.Violation(f'condemned but gone: {sorted(gone)}')

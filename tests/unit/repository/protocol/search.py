@@ -12,15 +12,16 @@
 
 """A search of every interleaving that has few switches between actors."""
 
-import collections
 import dataclasses
-from collections.abc import Callable, Iterator
+import heapq
+from collections.abc import Iterator
 
 from tests.unit.repository.protocol import invariants
+from tests.unit.repository.protocol import mutants
+from tests.unit.repository.protocol import quiet
+from tests.unit.repository.protocol import scenes
 from tests.unit.repository.protocol import values
-from tests.unit.repository.protocol import world as worlds
-
-Factory = Callable[[], values.Steps[None]]
+from tests.unit.repository.protocol import world
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class _Mind:
     """Hold what an actor has been told, and so what it calls next."""
 
     serial: int
-    actor: int
+    place: int
     replies: tuple[object, ...]
     call: values.Call | None
 
@@ -55,78 +56,81 @@ class _State:
     """Hold a world under a number, so that equal ones are found fast."""
 
     serial: int
-    world: worlds.World
+    world: world.World
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Node:
     state: _State
     minds: tuple[_Mind, ...]
-    last: int
+    last: _Mind | None
     trace: tuple['_Node', Step] | None
 
 
 class Search:
     """Look for a violation, fewest switches first, then fewest calls.
 
-    An actor that is left in the middle may never run again: so a crash, and
-    a pause of any length, are part of every search.
+    An actor that is left in the middle may never run again: so a pause of
+    any length is part of every search. In each state that the world comes
+    to, the search also tries what happens if all actors are lost there.
     """
 
     def __init__(
-        self, world: worlds.World, actors: dict[str, Factory]
+        self, scene: scenes.Scene, mutant: mutants.Mutant | None
     ) -> None:
-        self.names = tuple(actors)
-        self.factories = tuple(actors.values())
-        self.states = 0
+        self.plan = mutants.Plan(racy=scene.racy, mutant=mutant)
+        self.scene = scene
+        self.names = tuple(scene.cast)
+        self.seen: set[object] = set()
         self._minds: dict[object, _Mind] = {}
         self._states: dict[object, _State] = {}
         self._effects: dict[object, tuple[_State, _Mind]] = {}
-        minds = tuple(self._mind(i, ()) for i in range(len(actors)))
-        self._start = _Node(self._state(world), minds, -1, None)
 
     def run(self, switches: int) -> Found | None:
         """Search all schedules that leave an actor at most so often."""
-        layer = collections.deque([self._start])
-        seen: set[object] = set()
-        for _ in range(switches + 1):
-            later: collections.deque[_Node] = collections.deque()
-            while layer:
-                node = layer.popleft()
-                minds = tuple(mind.serial for mind in node.minds)
-                key = (node.state.serial, node.last, minds)
-                if key in seen:
-                    continue
-                seen.add(key)
-                stay = node.last >= 0 and minds[node.last] != 0
-                for mind, step in self._steps(node):
-                    try:
-                        follower = self._after(node, mind, step)
-                    except values.Violation as violation:
-                        return Found(_path(node, step), str(violation))
-                    leaves = stay and mind.actor != node.last
-                    (later if leaves else layer).append(follower)
-            layer = later
-        self.states = len(seen)
+        minds = tuple(self._mind(i, ()) for i in range(len(self.names)))
+        state = self._state(self.scene.open(self.plan))
+        start = _Node(state, minds, None, None)
+        waiting = [(0, 0, 0, start)]
+        came = 0
+        while waiting:
+            switched, calls, _, node = heapq.heappop(waiting)
+            if self._was_seen(node):
+                continue
+            for mind, step in self._steps(node):
+                try:
+                    follower = self._after(node, mind, step)
+                except values.Violation as violation:
+                    return Found(_path(node, step), str(violation))
+                cost = switched + _leaves(node, mind)
+                if cost <= switches:
+                    came += 1
+                    entry = (cost, calls + 1, came, follower)
+                    heapq.heappush(waiting, entry)
         return None
 
-    def _mind(self, actor: int, replies: tuple[object, ...]) -> _Mind:
+    def _was_seen(self, node: _Node) -> bool:
+        last = node.last.place if node.last else None
+        minds = tuple(mind.serial for mind in node.minds)
+        known = (node.state.serial, last, minds)
+        if known in self.seen:
+            return True
+        self.seen.add(known)
+        return False
+
+    def _mind(self, place: int, replies: tuple[object, ...]) -> _Mind:
         """Return an actor's mind; those that are done are all the same."""
-        known = (actor, replies)
+        known = (place, replies)
         if known not in self._minds:
-            call = self._replay(actor, replies)
+            call = self._replay(self.names[place], replies)
             serial = 0 if call is None else len(self._minds) + 1
-            self._minds[known] = _Mind(serial, actor, replies, call)
+            self._minds[known] = _Mind(serial, place, replies, call)
         return self._minds[known]
 
-    def _state(self, world: worlds.World) -> _State:
-        state = _State(len(self._states), world)
-        return self._states.setdefault(world.key(), state)
-
     def _replay(
-        self, actor: int, replies: tuple[object, ...]
+        self, name: str, replies: tuple[object, ...]
     ) -> values.Call | None:
-        steps = self.factories[actor]()
+        steps = self.scene.cast[name](self.plan, name)
         try:
             call = next(steps)
             for reply in replies:
@@ -135,11 +139,17 @@ class Search:
             return None
         return call
 
+    def _state(self, now: world.World) -> _State:
+        key = now.key()
+        if key not in self._states:
+            quiet.quieten(now.copy(), self.plan)
+            self._states[key] = _State(len(self._states), now)
+        return self._states[key]
+
     def _steps(self, node: _Node) -> Iterator[tuple[_Mind, Step]]:
-        for mind in node.minds:
+        for name, mind in zip(self.names, node.minds, strict=True):
             if mind.call is not None:
                 for choice in range(node.state.world.outcomes(mind.call)):
-                    name = self.names[mind.actor]
                     yield mind, Step(name, mind.call, choice)
 
     def _after(self, node: _Node, mind: _Mind, step: Step) -> _Node:
@@ -147,22 +157,27 @@ class Search:
         if known not in self._effects:
             self._effects[known] = self._effect(node.state, mind, step)
         state, wiser = self._effects[known]
-        at = mind.actor
-        minds = (*node.minds[:at], wiser, *node.minds[at + 1 :])
-        return _Node(state, minds, at, (node, step))
+        place = mind.place
+        minds = (*node.minds[:place], wiser, *node.minds[place + 1 :])
+        return _Node(state, minds, wiser, (node, step))
 
     def _effect(
         self, state: _State, mind: _Mind, step: Step
     ) -> tuple[_State, _Mind]:
-        world = state.world
-        if step.call.method in worlds.READS:
-            reply = world.apply(step.call, step.choice)
+        if step.call.method in world.READS:
+            reply = state.world.apply(step.call, step.choice)
         else:
-            world = world.copy()
-            reply = world.apply(step.call, step.choice)
-            invariants.check(world)
-            state = self._state(world)
-        return state, self._mind(mind.actor, (*mind.replies, reply))
+            now = state.world.copy()
+            reply = now.apply(step.call, step.choice)
+            invariants.check(now)
+            state = self._state(now)
+        return state, self._mind(mind.place, (*mind.replies, reply))
+
+
+def _leaves(node: _Node, mind: _Mind) -> bool:
+    """Tell whether this step leaves an actor that is not done."""
+    last = node.last
+    return last is not None and last.call is not None and last is not mind
 
 
 def _path(node: _Node, step: Step) -> tuple[Step, ...]:

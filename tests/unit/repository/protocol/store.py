@@ -76,10 +76,11 @@ class Store:
         """Return the names that a listing may show wrongly."""
         return sorted(self.unlisted | self.ghosts)
 
-    def settle(self) -> None:
-        """Let the listings catch up."""
-        self.unlisted = frozenset()
-        self.ghosts = frozenset()
+    def settle(self, *names: str) -> None:
+        """Let the listings catch up, wholly or for some names."""
+        caught_up = frozenset(names) or frozenset(self.late())
+        self.unlisted -= caught_up
+        self.ghosts -= caught_up
 
     def _set(self, name: str, body: values.Body) -> None:
         self.objects[name] = body

@@ -13,82 +13,82 @@
 """The writer of the model: a backup, its commit, and its resumption."""
 
 from tests.unit.repository.protocol import catalog
-from tests.unit.repository.protocol import plan as plans
+from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import store
 from tests.unit.repository.protocol import values
 from tests.unit.repository.protocol import world
-from tests.unit.repository.protocol.values import ask
 
 Condemned = frozenset[str]
 
 
 def backup(
-    plan: plans.Plan, attempt: str, chunks: tuple[str, ...]
+    plan: mutants.Plan, attempt: str, chunks: tuple[str, ...]
 ) -> values.Steps[None]:
     """Back up some chunks as a new run."""
-    if plan.mutant is plans.Mutant.LIST_BEFORE_REGISTERING:
+    if plan.mutant is mutants.Mutant.LIST_BEFORE_REGISTERING:
         condemned = yield from _condemned()
-        number = yield from ask(catalog.Catalog.register, attempt)
+        number = yield from values.ask(catalog.Catalog.register, attempt)
     else:
-        number = yield from ask(catalog.Catalog.register, attempt)
+        number = yield from values.ask(catalog.Catalog.register, attempt)
         condemned = yield from _condemned()
     run = _Run(plan, number, attempt, condemned)
     yield from run.write(chunks)
 
 
 def resume(
-    plan: plans.Plan, number: int, attempt: str, chunks: tuple[str, ...]
+    plan: mutants.Plan, number: int, attempt: str, chunks: tuple[str, ...]
 ) -> values.Steps[None]:
     """Take a run over from its writer, and finish it.
 
     A run that is committing is finished with the manifest that the commit
     fixed: two writers that put the same bytes can do no harm.
     """
-    row = yield from ask(catalog.Catalog.take_over, number, attempt)
+    row = yield from values.ask(catalog.Catalog.take_over, number, attempt)
     if row is None:
         return
-    rewrite = plan.mutant is plans.Mutant.REWRITTEN
-    if row.document is not None and not rewrite:
+    committing = row.document is not None
+    if row.document and plan.mutant is not mutants.Mutant.REWRITTEN:
         yield from put_manifest(plan, number, attempt, row.document)
         return
     condemned = yield from _condemned()
-    yield from _Run(plan, number, attempt, condemned).write(chunks)
+    run = _Run(plan, number, attempt, condemned)
+    yield from run.write(chunks, committing=committing)
 
 
 def put_if_absent(
-    plan: plans.Plan, name: str, body: values.Body
+    plan: mutants.Plan, name: str, body: values.Body
 ) -> values.Steps[bool]:
     """Put an object if its name is free; on a racy store in two calls."""
     if not plan.racy:
-        return (yield from ask(store.Store.put, name, body))
-    if (yield from ask(store.Store.stat, name)) is not None:
+        return (yield from values.ask(store.Store.put, name, body))
+    if (yield from values.ask(store.Store.stat, name)) is not None:
         return False
-    yield from ask(store.Store.write, name, body)
+    yield from values.ask(store.Store.write, name, body)
     return True
 
 
 def put_manifest(
-    plan: plans.Plan, number: int, attempt: str, document: values.Manifest
+    plan: mutants.Plan, number: int, attempt: str, document: values.Manifest
 ) -> values.Steps[None]:
     """Put the manifest, then tell the catalog what came of it."""
     name = values.manifest_name(number)
     if not (yield from put_if_absent(plan, name, document)):
-        found = yield from ask(store.Store.get, name)
+        found = yield from values.ask(store.Store.get, name)
         if not isinstance(found, values.Manifest):
-            yield from ask(catalog.Catalog.hear, number, attempt)
+            yield from values.ask(catalog.Catalog.hear, number, attempt)
             return
-    yield from ask(catalog.Catalog.end_commit, number, attempt)
+    yield from values.ask(catalog.Catalog.end_commit, number, attempt)
 
 
 def _condemned() -> values.Steps[Condemned]:
-    noted = yield from ask(catalog.Catalog.noted)
+    noted = yield from values.ask(catalog.Catalog.noted)
     return frozenset(name for name, _ in noted)
 
 
 class _Run:
     def __init__(
         self,
-        plan: plans.Plan,
+        plan: mutants.Plan,
         number: int,
         attempt: str,
         condemned: Condemned,
@@ -100,7 +100,14 @@ class _Run:
         self.stored: list[tuple[str, tuple[str, ...]]] = []
         self.seen: dict[str, values.Body | None] = {}
 
-    def write(self, chunks: tuple[str, ...]) -> values.Steps[None]:
+    def write(
+        self, chunks: tuple[str, ...], *, committing: bool = False
+    ) -> values.Steps[None]:
+        """Store what cannot be reused, then commit.
+
+        `committing` says that the run's commit has begun already: only a
+        mutant comes here then.
+        """
         known = yield from self._known()
         used = []
         for chunk in chunks:
@@ -109,34 +116,38 @@ class _Run:
                 place = yield from self._store(chunk)
             used.append(place)
         if self.stored:
-            name = values.index_name(self.number, self.attempt)
+            name = self._index_name()
             index = values.Index(tuple(self.stored))
-            yield from ask(store.Store.put, name, index)
+            yield from values.ask(store.Store.put, name, index)
         document = values.Manifest(
             chunks,
             tuple(sorted({place.pack for place in used})),
             tuple(sorted({place.index for place in used})),
         )
-        committing = yield from ask(
-            catalog.Catalog.begin_commit, self.number, self.attempt, document
-        )
-        if committing or self.plan.mutant is plans.Mutant.REWRITTEN:
+        if not committing:
+            committing = yield from values.ask(
+                catalog.Catalog.begin_commit,
+                self.number,
+                self.attempt,
+                document,
+            )
+        if committing:
             yield from put_manifest(
                 self.plan, self.number, self.attempt, document
             )
 
     def _known(self) -> values.Steps[list[values.Place]]:
         """Collect places: this host's cache, then the parent's indexes."""
-        known = yield from ask(world.World.recall)
+        known = yield from values.ask(world.World.recall)
         indexes: tuple[str, ...] = ()
-        rows = yield from ask(catalog.Catalog.rows)
+        rows = yield from values.ask(catalog.Catalog.rows)
         parents = [n for n, r in rows if r.state is values.State.AVAILABLE]
         if parents:
             name = values.manifest_name(parents[-1])
-            manifest = yield from ask(store.Store.get, name)
+            manifest = yield from values.ask(store.Store.get, name)
             if isinstance(manifest, values.Manifest):
                 indexes = manifest.indexes
-        if self.plan.mutant is plans.Mutant.UNCOMMITTED:
+        if self.plan.mutant is mutants.Mutant.UNCOMMITTED:
             indexes += tuple(
                 values.index_name(number, row.attempt)
                 for number, row in rows
@@ -148,7 +159,7 @@ class _Run:
         return sorted(places, key=lambda place: place.pack)
 
     def _read(self, name: str) -> values.Steps[set[values.Place]]:
-        index = yield from ask(world.World.read_index, name)
+        index = yield from values.ask(world.World.read_index, name)
         if index is None:
             return set()
         return {
@@ -164,11 +175,11 @@ class _Run:
         for place in known:
             if place.digest != chunk or place.pack in self.condemned:
                 continue
-            if self.plan.mutant is plans.Mutant.NO_STAT:
+            if self.plan.mutant is mutants.Mutant.NO_STAT:
                 return place
             if not (yield from self._is_there(place.pack)):
                 continue
-            if self.plan.mutant is plans.Mutant.INDEX_UNCHECKED:
+            if self.plan.mutant is mutants.Mutant.INDEX_UNCHECKED:
                 return place
             if place.index in self.condemned:
                 continue
@@ -178,13 +189,16 @@ class _Run:
 
     def _is_there(self, name: str) -> values.Steps[bool]:
         if name not in self.seen:
-            self.seen[name] = yield from ask(store.Store.stat, name)
+            self.seen[name] = yield from values.ask(store.Store.stat, name)
         return self.seen[name] is not None
 
     def _store(self, chunk: str) -> values.Steps[values.Place]:
         serial = len(self.stored)
         name = values.pack_name(self.number, self.attempt, serial)
-        yield from ask(store.Store.put, name, values.Pack((chunk,)))
+        yield from values.ask(store.Store.put, name, values.Pack((chunk,)))
         self.stored.append((name, (chunk,)))
-        index = values.index_name(self.number, self.attempt)
-        return values.Place(chunk, name, index)
+        return values.Place(chunk, name, self._index_name())
+
+    def _index_name(self) -> str:
+        shared = self.plan.mutant is mutants.Mutant.INDEX_SHARED
+        return values.index_name(self.number, '' if shared else self.attempt)

@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How the actors play: by the rules, or with one of them broken."""
+"""The rules of the protocol that can be broken on purpose, one at a time."""
 
 import dataclasses
 import enum
 
 
 class Mutant(enum.Enum):
-    """Name a rule that is broken on purpose."""
+    """Name a broken rule."""
 
     LIST_BEFORE_REGISTERING = 'condemned list read before registering'
     NO_STAT = 'reuse without stat, from a cache'
@@ -27,18 +27,19 @@ class Mutant(enum.Enum):
     REACHED_UNLISTED = 'a reached pack taken off the list'
     NO_WAIT = 'no wait before the second reading of the manifests'
     BARRIER_FIRST = 'barrier read before the packs are condemned'
-    ABORTING_NOT_LIVE = 'no wait for a run that has no tombstone yet'
+    ABORTING_NOT_LIVE = 'no wait for a run without its tombstone'
     ABORT_UNCHECKED = 'packs deleted before the catalog says aborted'
     TOMBSTONE_SWEPT = 'tombstone swept while a writer is astray'
     RACY_ABORT = 'a committing run aborted on a racy store'
     REWRITTEN = 'a resumed commit puts another manifest'
+    INDEX_SHARED = 'two attempts put one index'
     INDEX_UNCHECKED = 'reuse of a pack whose index is not looked at'
-    LATE_LEFT = 'late manifest of a deleted run left by gc'
+    LATE_LEFT = 'gc leaves the late manifest of a deleted run'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """Tell an actor what the store is like and which rule to break."""
+    """Tell an actor what the store is like, and which rule to break."""
 
     racy: bool = False
     mutant: Mutant | None = None

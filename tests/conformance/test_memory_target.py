@@ -1,0 +1,36 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The target in memory, in front of the suite."""
+
+import unittest
+
+from backupkit.drivers import target as target_
+from backupkit.testing.memory import store
+from backupkit.testing import sections
+from backupkit.testing import target
+
+
+class MemoryTargetTest(target.TargetSuite, unittest.TestCase):
+    def setUp(self) -> None:
+        self.addCleanup(store.discard, self.id())
+        super().setUp()
+
+    def make_target(self) -> target_.Target:
+        return sections.load_target(
+            'memory',
+            medium=self.id(),
+            chunk_size_bytes=16384,
+            pack_size_bytes=131072,
+            retry_deadline_seconds=0,
+        )

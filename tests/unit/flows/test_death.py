@@ -1,0 +1,248 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Runs whose process died: proved, shown, and undone by the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+from typing import Any
+
+from backupkit import api
+from backupkit import catalog as catalog_
+from backupkit.catalog import liveness
+from backupkit import errors
+from backupkit.flows import ledger
+from backupkit.flows.tasks import step
+from backupkit import model
+from tests.unit.flows import base
+from tests.unit.flows import doubles
+from tests.unit.flows import test_revert
+
+_KILLED = 9
+
+
+class DeathTestCase(base.KitTestCase):
+    def connect(self) -> api.Backupkit:
+        """Return a kit whose drivers keep files."""
+        kit = super().connect()
+        session = kit._session
+        driver = doubles.FilesDriver('local', self.directory)
+        session._volume_drivers['local'] = driver
+        target = doubles.FilesTarget('repo', session.target('repo').section)
+        target.root = self.directory / 'objects'
+        session._targets['repo'] = target
+        self.files = driver
+        self.objects = target
+        return kit
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.kit.create_volume('local:v', base.MIB)
+        self.fill(b'one')
+        self.good = self.kit.create_backup('local:v')
+        self.good_packs = sorted(self.objects.packs())
+        self.fill(b'two')
+
+    def fill(self, data: bytes) -> None:
+        path = self.files.volumes / 'v'
+        with path.open('r+b') as file:
+            file.write(data * 100_000)
+
+    def dies(
+        self, call: Callable[[], Any], prepare: Callable[[], None]
+    ) -> None:
+        """Do a call in a process of its own, which must not survive it."""
+        child = os.fork()
+        if not child:
+            try:
+                prepare()
+                call()
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        self.assertEqual(_KILLED, os.waitstatus_to_exitcode(status))
+
+    def dies_at(
+        self, name: str, call: Callable[[], Any], *, after: bool
+    ) -> None:
+        """Do a call in a process that dies before or after a step."""
+        method = 'post_execute' if after else 'pre_execute'
+
+        def die(task: step.Step) -> None:
+            if task.name == name:
+                os._exit(_KILLED)
+
+        self.dies(call, lambda: setattr(step.Step, method, die))
+
+    def assert_cleared(self) -> None:
+        self.assertEqual([], self.files.left())
+        self.assertEqual([], self.catalog.ledger())
+        self.assertEqual([], self.kit.list_runs())
+        self.assertEqual([], self.locks())
+        self.assertEqual(0, self.rows_of_flows())
+
+    def back_up(self) -> None:
+        self.connect().create_backup('local:v')
+
+    def test_when_a_backup_died_then_the_next_undoes_it(self) -> None:
+        for name in test_revert.WITH_SNAPSHOT:
+            with self.subTest(step=name):
+                self.dies_at(name, self.back_up, after=False)
+                dead = self.last_row()
+                with self.assertLogs('backupkit.api', 'WARNING'):
+                    row = self.kit.create_backup('local:v')
+                self.assert_cleared()
+                dead = self.catalog.backup(dead.backup_id)
+                self.assertEqual(model.BackupStatus.ERROR, dead.status)
+                self.assertIn('its process died', dead.fail_reason)
+                self.assertTrue(self.kit.verify_backup(row.backup_id).good)
+                self.kit.delete_backup(row.backup_id)
+
+    def test_when_it_died_after_a_step_then_a_doctor_clears(self) -> None:
+        for name in test_revert.WITH_SNAPSHOT[:-1]:
+            with self.subTest(step=name):
+                self.dies_at(name, self.back_up, after=True)
+                shown = [d for d in self.kit.doctor() if d.area == 'run']
+                self.assertEqual(
+                    [('problem', 'backupkit doctor --clear')],
+                    [(one.state, one.cure) for one in shown],
+                )
+                self.kit.doctor(clear=True)
+                self.assert_cleared()
+                self.assertEqual(self.good_packs, sorted(self.objects.packs()))
+                self.assertEqual(
+                    model.BackupStatus.ERROR, self.last_row().status
+                )
+
+    def test_when_it_died_after_its_commit_then_it_is_good(self) -> None:
+        self.dies(
+            self.back_up,
+            lambda: setattr(
+                catalog_.Catalog,
+                'finish_backup',
+                lambda *unused: os._exit(_KILLED),
+            ),
+        )
+        self.assertEqual(model.BackupStatus.COMMITTING, self.last_row().status)
+        with self.assertLogs('backupkit', 'WARNING'):
+            self.kit.doctor(clear=True)
+        row = self.last_row()
+        self.assertEqual(model.BackupStatus.AVAILABLE, row.status)
+        self.assertTrue(self.kit.verify_backup(row.backup_id, full=True).good)
+        self.assert_cleared()
+
+    def test_when_it_died_when_all_was_done_then_sweeping_is_all(self) -> None:
+        self.dies_at('record', self.back_up, after=True)
+        self.assertEqual(model.BackupStatus.AVAILABLE, self.last_row().status)
+        self.assertLess(0, self.rows_of_flows())
+        self.kit.collect_garbage()
+        self.assert_cleared()
+
+    def test_when_it_died_while_attaching_then_that_is_undone(self) -> None:
+        # The attachment is made, and nothing but the intent is recorded.
+        self.dies(
+            self.back_up,
+            lambda: setattr(
+                ledger.Ledger, 'describe', lambda *unused: os._exit(_KILLED)
+            ),
+        )
+        self.kit.doctor(clear=True)
+        self.assertEqual([], self.catalog.ledger())
+        self.assertEqual([], list(self.files.snapshots.iterdir()))
+
+    def test_when_a_restore_died_then_its_volume_is_deleted(self) -> None:
+        for name in test_revert.RESTORE[1:]:
+            with self.subTest(step=name):
+                self.dies_at(
+                    name,
+                    lambda: self.connect().restore_backup(
+                        self.good.backup_id, new='local:w'
+                    ),
+                    after=False,
+                )
+                self.assertTrue((self.files.volumes / 'w').exists())
+                self.kit.doctor(clear=True)
+                self.assertFalse((self.files.volumes / 'w').exists())
+                self.assertEqual([], self.catalog.destinations())
+                self.assert_cleared()
+
+    def test_when_another_took_the_name_then_theirs_is_kept(self) -> None:
+        self.dies_at(
+            'write',
+            lambda: self.connect().restore_backup(
+                self.good.backup_id, new='local:w'
+            ),
+            after=False,
+        )
+        (self.files.volumes / 'w').unlink()
+        (self.files.volumes / 'other').touch()
+        (self.files.volumes / 'w').write_bytes(b'theirs')
+        self.kit.doctor(clear=True)
+        self.assertEqual(b'theirs', (self.files.volumes / 'w').read_bytes())
+        self.assertEqual([], self.catalog.ledger())
+
+    def test_when_who_made_a_volume_is_unknown_then_it_stays(self) -> None:
+        self.dies(
+            lambda: self.connect().restore_backup(
+                self.good.backup_id, new='local:w'
+            ),
+            lambda: setattr(
+                ledger.Ledger, 'describe', lambda *unused: os._exit(_KILLED)
+            ),
+        )
+        with self.assertLogs('backupkit', 'WARNING'):
+            self.kit.doctor(clear=True)
+        self.assertTrue((self.files.volumes / 'w').exists())
+        self.assertEqual(1, len(self.catalog.ledger()))
+        self.kit.delete_volume('local:w')
+        self.kit.doctor(clear=True)
+        self.assert_cleared()
+
+    def test_when_a_delete_died_then_the_next_goes_on(self) -> None:
+        for name in ('delete', 'record'):
+            with self.subTest(step=name):
+                row = self.kit.create_backup('local:v')
+                self.dies_at(
+                    name,
+                    lambda row=row: self.connect().delete_backup(  # type: ignore[misc]  # a default for the loop
+                        row.backup_id
+                    ),
+                    after=False,
+                )
+                self.assertEqual(
+                    model.BackupStatus.DELETING,
+                    self.catalog.backup(row.backup_id).status,
+                )
+                with self.assertLogs('backupkit.api', 'WARNING'):
+                    row = self.kit.delete_backup(row.backup_id)
+                self.assertEqual(model.BackupStatus.DELETED, row.status)
+                self.assert_cleared()
+
+    def test_when_nothing_proves_it_dead_then_it_is_left_alone(self) -> None:
+        self.dies_at('copy', self.back_up, after=False)
+        run = self.only_run()
+        os.unlink(
+            os.path.join(self.session.state_path, 'runs', f'{run.run_id}.lock')
+        )
+        self.assertFalse(liveness.is_dead(self.session.state_path, run))
+        with self.assertRaises(errors.Conflict):
+            self.kit.create_backup('local:v')
+        shown = [d for d in self.kit.doctor(clear=True) if d.area == 'run']
+        self.assertEqual(
+            [('warning', f'if it is not: backupkit run abort {run.number}')],
+            [(one.state, one.cure) for one in shown],
+        )
+        self.kit.abort_run(str(run.number))
+        self.assert_cleared()
