@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from backupkit.api import results
     from backupkit import doctor as doctor_
     from backupkit.drivers import target as target_
-    from backupkit.repository import target as repository_target
 
 Control = control_.Control
 

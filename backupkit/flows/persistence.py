@@ -146,8 +146,17 @@ def open_backend(catalog: catalog_.Catalog) -> Backend:
     )
     with reporting(catalog), connected(backend) as connection:
         if not _at_head(catalog.engine):
-            connection.upgrade()
+            _upgrade(catalog.engine, connection)
     return backend
+
+
+def _upgrade(engine: Any, connection: Any) -> None:
+    """Make TaskFlow's tables, unless another process just does so."""
+    try:
+        connection.upgrade()
+    except exceptions.StorageFailure:
+        if not _at_head(engine):
+            raise
 
 
 def _at_head(engine: Any) -> bool:

@@ -74,7 +74,7 @@ class MakeTest(base.FileTestCase):
     def test_when_names_are_strange_then_they_are_taken_as_they_are(
         self,
     ) -> None:
-        for name in ('a b', 'a?mode=memory', 'a#b', 'a%20b', 'ä', '-x', ':x'):
+        for name in ('a b', 'a#b', 'a%20b', 'ä', '-x', ':x'):
             with self.subTest(name=name):
                 directory = os.path.join(self.directory, name)
                 url = sa.URL.create(

@@ -28,7 +28,6 @@ from backupkit import doctor
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
-from backupkit.repository import collect
 from tests.unit.cli import program
 
 _ID = '3f2a9c41-0000-4000-8000-000000000001'
@@ -315,7 +314,7 @@ class RepositoryTest(program.ProgramTest):
         )
 
     def test_when_collected_then_it_is_told_what_is_waited_for(self) -> None:
-        self.kit.collect_garbage.return_value = collect.GcResult(
+        self.kit.collect_garbage.return_value = target_.GcResult(
             deleted_bytes=4096, waiting_for=(_ID,)
         )
         outcome = self.call('repository', 'gc', '-f', 'json')

@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Snapshots of image files: clones that share their blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+
+from backupkit_plugins.volumes.file import paths
+
+#: _IOW(0x94, 9, int), ioctl_ficlonerange(2).
+_FICLONE = 0x40049409
+
+_PREFIX = '.backupkit-snap-'
+_TEMPORARY = '.backupkit-part-'
+
+
+def works_in(path: str) -> bool:
+    """Tell whether files in a directory can be cloned; leaves nothing."""
+    flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+    with contextlib.ExitStack() as stack:
+        try:
+            one = os.open(path, flags, 0o600)
+            stack.callback(os.close, one)
+            two = os.open(path, flags, 0o600)
+            stack.callback(os.close, two)
+            os.write(one, bytes(4096))
+            fcntl.ioctl(two, _FICLONE, one)
+        except OSError:
+            return False
+    return True
+
+
+def name_of(snapshot: str) -> str:
+    """Return the name of the file that holds a snapshot."""
+    return _PREFIX + snapshot
+
+
+def make(directory: int, volume: str, snapshot: str) -> None:
+    """Clone a file in a directory, whole or not at all, and durably.
+
+    A clone of that name that exists already stays as it is.
+
+    :raises OSError: as the system says
+    """
+    temporary = _TEMPORARY + snapshot
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=directory)
+    source = paths.open_regular(directory, volume, os.O_RDONLY)
+    try:
+        clone = os.open(
+            temporary,
+            os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+            0o660,
+            dir_fd=directory,
+        )
+        try:
+            os.fchmod(clone, 0o660)
+            fcntl.ioctl(clone, _FICLONE, source)
+            os.fsync(clone)
+        finally:
+            os.close(clone)
+        with contextlib.suppress(FileExistsError):
+            os.link(
+                temporary,
+                name_of(snapshot),
+                src_dir_fd=directory,
+                dst_dir_fd=directory,
+                follow_symlinks=False,
+            )
+    finally:
+        os.close(source)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
+    os.fsync(directory)
+
+
+def remove(directory: int, snapshot: str) -> None:
+    """Remove a clone, and what an interrupted clone left; absent is fine."""
+    for name in (_TEMPORARY + snapshot, name_of(snapshot)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory)
+    os.fsync(directory)
