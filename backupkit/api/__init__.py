@@ -318,9 +318,9 @@ class Backupkit:
 
     def show_run(self, run: str) -> catalog_.Run:
         """Return a run by its id or number."""
-        from backupkit.api import runs
+        from backupkit.api import aftermath
 
-        return runs.find(self._session, run)
+        return aftermath.find(self._session, run)
 
     def abort_run(self, run: str) -> catalog_.Run:
         """Abort a run by its id or number, and undo what it made.
@@ -330,9 +330,9 @@ class Backupkit:
 
         :raises errors.Conflict: it has ended
         """
-        from backupkit.api import runs
+        from backupkit.api import aftermath
 
-        return runs.abort(self._session, run)
+        return aftermath.abort(self._session, run)
 
     # Drivers, configuration and health.
 

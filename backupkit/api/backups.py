@@ -20,6 +20,7 @@ import datetime
 import logging
 import uuid
 
+from backupkit.api import aftermath
 from backupkit.api import results
 from backupkit.api import runs
 from backupkit.api import session as session_
@@ -70,7 +71,7 @@ def create(
     driver = session.volume_driver(ref.backend)
     target = session.target(session.target_name(wish.target))
     environment = session.environment(control)
-    runs.clear_dead(session, environment, volume=ref)
+    aftermath.clear_dead(session, environment, volume=ref)
     way = _choose(session, driver, ref, wish)
     _warn_of_same_storage(driver, target)
     backup_id = str(uuid.uuid4())

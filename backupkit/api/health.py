@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import functools
 
-from backupkit.api import runs
+from backupkit.api import aftermath
 from backupkit.api import session as session_
 from backupkit import doctor
 from backupkit import errors
@@ -63,7 +63,7 @@ def _clear(session: session_.Session) -> list[doctor.Diagnosis]:
 
 
 def _dead_runs(session: session_.Session) -> list[str]:
-    ended = runs.clear_dead(session, session.environment())
+    ended = aftermath.clear_dead(session, session.environment())
     return [f'run {run.number} ({run.kind}) is ended' for run in ended]
 
 
@@ -85,7 +85,7 @@ def _ledger(session: session_.Session) -> list[str]:
 
 
 def _flows(session: session_.Session) -> list[str]:
-    runs.sweep(session)
+    aftermath.sweep(session)
     return []
 
 

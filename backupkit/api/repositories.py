@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from backupkit.api import aftermath
 from backupkit.api import reserve
 from backupkit.api import results
 from backupkit.api import runs
@@ -73,8 +74,8 @@ def collect(
     with reserve.ready(session, repository.name) as attempt:
 
         def once() -> target_.GcResult:
-            runs.clear_dead(session, environment)
-            runs.sweep(session)
+            aftermath.clear_dead(session, environment)
+            aftermath.sweep(session)
             job = _job(session, catalog_.RunKind.GC, repository)
             with runs.registered(session, environment, job):
                 control.start('gc')

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from backupkit.api import aftermath
 from backupkit.api import results
 from backupkit.api import runs
 from backupkit.api import session as session_
@@ -56,7 +57,9 @@ def restore(
     driver = session.volume_driver(ref.backend)
     target = session.target(row.target)
     environment = session.environment(control)
-    runs.clear_dead(session, environment, volume=ref, backup_id=row.backup_id)
+    aftermath.clear_dead(
+        session, environment, volume=ref, backup_id=row.backup_id
+    )
     with faults.attributed(target):
         summary = target.show(row.backup_id)
     size_bytes = _prepare(driver, ref, wish, summary)

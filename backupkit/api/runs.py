@@ -30,9 +30,13 @@ from backupkit.flows import engine
 from backupkit.flows import environment as environment_
 from backupkit.flows import persistence
 from backupkit.flows import recovery
-from backupkit import model
 
 LOG = logging.getLogger(__name__)
+
+
+#: Runs that keep what they have made when they are suspended. The others
+#: have made nothing that is worth it: they end, and are begun anew.
+_KEEPING = frozenset({catalog_.RunKind.BACKUP, catalog_.RunKind.RESTORE})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,8 +88,9 @@ def registered(
             if catalog.run(run_id).live:
                 catalog.finish_run(run_id, catalog_.RunState.DONE)
         except errors.Suspended as exc:
-            with contextlib.suppress(errors.BackupkitError):
-                catalog.suspend_run(run_id, str(exc))
+            if job.kind in _KEEPING:
+                with contextlib.suppress(errors.BackupkitError):
+                    catalog.suspend_run(run_id, str(exc))
             raise
 
 
@@ -130,18 +135,18 @@ def _reverting(
     """End the run properly where an error leaves the block."""
     try:
         yield
-    except errors.Suspended:
-        raise
     except _FlowFailed as failed:
         error = failed.outcome.error
         if error is not None and not _end(environment, run, failed.outcome):
             raise error from error.__cause__
     except BaseException as exc:
         # Also a KeyboardInterrupt, where nobody handles the signal.
+        if isinstance(exc, errors.Suspended) and run.kind in _KEEPING:
+            raise
         reason = str(exc) or type(exc).__name__
         _settle(environment, run, reason)
         with contextlib.suppress(errors.CatalogError):
-            _forget(environment, run)
+            forget(environment, run)
         raise
 
 
@@ -230,102 +235,7 @@ def _left_behind(catalog: catalog_.Catalog, run_id: str) -> str:
     return f'; left behind: {", ".join(left)} (backupkit doctor --clear)'
 
 
-def dead(session: session_.Session) -> list[catalog_.Run]:
-    """Return the live runs whose process is proved to be gone.
-
-    A suspended run has no process either, but is kept on purpose.
-    """
-    return [
-        run
-        for run in session.catalog.runs(live_only=True)
-        if run.state != catalog_.RunState.SUSPENDED
-        and liveness.is_dead(session.state_path, run)
-    ]
-
-
-def clear_dead(
-    session: session_.Session,
-    environment: environment_.Environment,
-    *,
-    volume: model.VolumeRef | None = None,
-    backup_id: str | None = None,
-) -> list[catalog_.Run]:
-    """Undo what dead runs left, before a new run meets it.
-
-    All of them, or only those of a volume or of a backup where one is
-    given.
-
-    :returns: the runs that were ended
-    """
-    everything = volume is None and backup_id is None
-    ended = []
-    for run in dead(session):
-        own = model.VolumeRef(run.backend, run.volume_id)
-        if everything or own == volume or run.backup_id == backup_id:
-            LOG.warning(
-                'run %d on %s died: undoing what it left',
-                run.number,
-                run.host,
-            )
-            end(session, environment, run, f'its process died on {run.host}')
-            ended.append(run)
-    return ended
-
-
-def sweep(session: session_.Session) -> None:
-    """Remove what helps only live runs, and is left of ended ones."""
-    live = {run.run_id for run in session.catalog.runs(live_only=True)}
-    persistence.sweep(session.catalog, live)
-    liveness.sweep(session.state_path, live)
-
-
-def end(
-    session: session_.Session,
-    environment: environment_.Environment,
-    run: catalog_.Run,
-    reason: str,
-) -> None:
-    """Settle a run of another process, and drop what is kept of it."""
-    recovery.settle(environment, run, reason)
-    _forget(environment, run)
-    liveness.discard(session.state_path, run.run_id)
-
-
-def _forget(environment: environment_.Environment, run: catalog_.Run) -> None:
+def forget(environment: environment_.Environment, run: catalog_.Run) -> None:
     """Remove what is kept of a flow that ended before its end."""
     backend = persistence.open_backend(environment.catalog)
     persistence.forget(backend, run.run_id)
-
-
-def find(session: session_.Session, text: str) -> catalog_.Run:
-    """Return a run by its id or its number.
-
-    :raises errors.NotFound: there is none
-    """
-    if not text.isdecimal():
-        return session.catalog.run(text)
-    for run in session.catalog.runs():
-        if run.number == int(text):
-            return run
-    raise errors.NotFound(f'there is no run {text}')
-
-
-def abort(session: session_.Session, text: str) -> catalog_.Run:
-    """Abort a run, wherever it stands.
-
-    Where its process is proved to be alive, temporary things are left to
-    it: it finds out at its commit at the latest, and undoes them itself.
-    Where nothing is known of it, the operator's word is taken for it that
-    it is gone; it could not commit even if it were not.
-
-    :raises errors.Conflict: it has ended already
-    """
-    run = find(session, text)
-    if not run.live:
-        raise errors.Conflict(f'run {run.number} has ended: it is {run.state}')
-    environment = session.environment()
-    if liveness.is_alive(session.state_path, run):
-        recovery.stop(environment, run)
-    else:
-        end(session, environment, run, 'aborted by the operator')
-    return session.catalog.run(run.run_id)

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from backupkit.api import aftermath
 from backupkit.api import reserve
 from backupkit.api import restores
 from backupkit.api import runs
@@ -47,7 +48,7 @@ def verify(
     """Check what is kept of a backup, and record what is found."""
     row = restores.readable(session, backup_id)
     environment = session.environment(control)
-    runs.clear_dead(session, environment, backup_id=row.backup_id)
+    aftermath.clear_dead(session, environment, backup_id=row.backup_id)
     job = _job(catalog_.RunKind.VERIFY, row)
     with runs.registered(session, environment, job) as run:
         found = runs.work(
@@ -85,7 +86,7 @@ def _delete(
     environment: environment_.Environment,
     row: catalog_.BackupRow,
 ) -> None:
-    runs.clear_dead(session, environment, backup_id=row.backup_id)
+    aftermath.clear_dead(session, environment, backup_id=row.backup_id)
     row = session.catalog.backup(row.backup_id)
     if row.status == model.BackupStatus.DELETED:
         return

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 import dataclasses
 import itertools
 import re
@@ -33,6 +33,8 @@ from backupkit import model
 
 _BACKUPS = schema.BACKUPS.c
 _PREFIX = re.compile(r'[0-9a-f-]{8,36}')
+#: What a target does not tell of a backup.
+_NOTHING_KNOWN = {'finished_at': '', 'verified_at': '', 'run_number': 0}
 #: One commit costs more than a hundred rows.
 _BATCH = 500
 #: What is known of these is more than that a manifest was found.
@@ -144,12 +146,13 @@ class Backups(database.Client):
                 )
             now = values.now()
             fields = {
+                **_available(summary),
                 'target': run.target,
                 'finished_at': now,
                 'run_number': run.number,
             }
             if run.state != states.RunState.DONE:
-                _record_available(connection, summary, fields)
+                _record(connection, _checked(fields))
             runs.change(
                 connection,
                 run,
@@ -177,10 +180,12 @@ class Backups(database.Client):
         added = 0
         waiting = iter(summaries)
         while batch := list(itertools.islice(waiting, _BATCH)):
-            for summary in batch:
-                _check_imported(summary)
+            told = {
+                summary.backup_id: _imported(summary, target)
+                for summary in batch
+            }
             with self._database.write() as connection:
-                added += _import(connection, batch, target)
+                added += _import(connection, told)
         return added
 
 
@@ -194,9 +199,9 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
     return values.checked(schema.BACKUPS, fields)
 
 
-def _check_imported(summary: model.BackupSummary) -> None:
+def _imported(summary: model.BackupSummary, target: str) -> dict[str, Any]:
     try:
-        _checked(dataclasses.asdict(summary))
+        return _checked({**_available(summary), 'target': target})
     except errors.UsageError as error:
         raise errors.FormatError(
             f'backup {summary.backup_id!r} cannot be recorded: {error}'
@@ -204,45 +209,42 @@ def _check_imported(summary: model.BackupSummary) -> None:
 
 
 def _import(
-    connection: sa.Connection,
-    summaries: Sequence[model.BackupSummary],
-    target: str,
+    connection: sa.Connection, told: Mapping[str, dict[str, Any]]
 ) -> int:
+    """Record backups from what was told of them; return how many are new."""
     query = sa.select(_BACKUPS.backup_id, _BACKUPS.status).where(
-        _BACKUPS.backup_id.in_([summary.backup_id for summary in summaries])
+        _BACKUPS.backup_id.in_([*told])
     )
     known = {row.backup_id: row.status for row in connection.execute(query)}
-    added = 0
-    for summary in summaries:
-        status = known.get(summary.backup_id)
-        if status in _LEFT_ALONE:
-            continue
-        _record_available(connection, summary, {'target': target})
-        known[summary.backup_id] = model.BackupStatus.AVAILABLE
-        added += status != model.BackupStatus.AVAILABLE
+    new = [
+        {**_NOTHING_KNOWN, **fields}
+        for backup_id, fields in told.items()
+        if backup_id not in known
+    ]
+    if new:
+        connection.execute(sa.insert(schema.BACKUPS), new)
+    added = len(new)
+    for backup_id, status in known.items():
+        if status not in _LEFT_ALONE:
+            _change(connection, backup_id, told[backup_id])
+            added += status != model.BackupStatus.AVAILABLE
     return added
 
 
-def _record_available(
-    connection: sa.Connection,
-    summary: model.BackupSummary,
-    fields: dict[str, Any],
-) -> None:
-    """Put all that a target tells of a backup into its record."""
-    told = {
+def _available(summary: model.BackupSummary) -> dict[str, Any]:
+    """Return all fields that follow from what a target tells."""
+    return {
         **dataclasses.asdict(summary),
         'status': model.BackupStatus.AVAILABLE,
         'fail_reason': '',
-        **fields,
     }
-    if _change(connection, summary.backup_id, _checked(told)):
-        return
-    rest = dataclasses.asdict(
-        rows.BackupRow(summary.backup_id, summary.backend, summary.volume_id)
-    )
-    connection.execute(
-        sa.insert(schema.BACKUPS).values(_checked({**rest, **told}))
-    )
+
+
+def _record(connection: sa.Connection, fields: dict[str, Any]) -> None:
+    if not _change(connection, fields['backup_id'], fields):
+        connection.execute(
+            sa.insert(schema.BACKUPS).values({**_NOTHING_KNOWN, **fields})
+        )
 
 
 def _change(

@@ -189,14 +189,15 @@ class Segment:
         if len(self._order) != packs:
             raise errors.FormatError('an index names a pack twice')
 
-    def check_records(self) -> None:
+    def check_records(self, *, unique: bool = False) -> None:
         """Check order and bounds of every record.
 
+        :param unique: no digest may come twice
         :raises errors.FormatError: one is out of order or out of bounds
         """
         last = b''
         for key, place in self.records():
-            if key < last:
+            if key < last or (unique and key == last):
                 raise errors.FormatError('an index is out of order')
             if place.offset + place.stored > self.packs[place.pack]:
                 raise errors.FormatError('an index leaves its pack')

@@ -33,7 +33,9 @@ NUMBER_LIMIT = 99_999_999
 
 _ID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 _BACKUP = re.compile(rf'backups/([0-9a-f]{{2}})/([0-9a-f]{{2}})/({_ID})/(.+)')
-_PACK = re.compile(r'packs/([0-9]{4,5})/([0-9a-f]{8})-([0-9]{8})')
+_PACK = re.compile(
+    r'packs/([0-9]{4,5})/([0-9a-f]{8})-([0-9]{8})(\.moved)?'
+)
 _PART = re.compile(r'index/([0-9a-f]{8})-([0-9]{8})')
 
 
@@ -52,6 +54,17 @@ class PackId(NamedTuple):
             f'{base(self.owner)}packs/{directory:04d}/'
             f'{self.attempt}-{self.number:08d}'
         )
+
+
+class MovedId(NamedTuple):
+    """What tells where the chunks of a pack are that is gone."""
+
+    pack: PackId
+
+    @property
+    def name(self) -> str:
+        """The name of the object."""
+        return f'{self.pack.name}.moved'
 
 
 class PartId(NamedTuple):
@@ -85,11 +98,11 @@ def owner_of(name: str) -> str | None:
     return match[3]
 
 
-def parse(name: str) -> PackId | PartId | str | None:
+def parse(name: str) -> PackId | MovedId | PartId | str | None:
     """Tell what an object below a backup's path is.
 
-    :returns: a pack or part; the backup id where it is the manifest; None
-        for any other name
+    :returns: a pack, what a pack left, or a part; the backup id where it is
+        the manifest; None for any other name
     """
     owner = owner_of(name)
     if owner is None:
@@ -101,7 +114,8 @@ def parse(name: str) -> PackId | PartId | str | None:
         return PartId(owner, match[1], int(match[2]))
     if match := _PACK.fullmatch(rest):
         pack = PackId(owner, match[2], int(match[3]))
-        return pack if pack.name == name else None
+        found = MovedId(pack) if match[4] else pack
+        return found if found.name == name else None
     return None
 
 

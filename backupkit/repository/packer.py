@@ -116,7 +116,12 @@ class Packer:
         if self._number >= layout.NUMBER_LIMIT:
             raise errors.TargetError('a backup has too many packs')
         self._number += 1
-        self._putting = [one for one in self._putting if not one.done()]
+        # Those that failed stay: they are how the failure is told.
+        self._putting = [
+            one
+            for one in self._putting
+            if not one.done() or one.exception()
+        ]
         self._putting.append(self._pool.submit(self._put, pack, buffer))
 
     def _put(self, pack: layout.PackId, buffer: pack_.PackBuffer) -> None:
@@ -173,6 +178,7 @@ class Packer:
                 self._send(self._open.pop(node))
         for future in self._putting:
             future.result()
+        self._raise_failed()
         with self._enter_lock:
             if self._records:
                 self._put_part()

@@ -19,6 +19,7 @@ import dataclasses
 import uuid
 
 from backupkit.copy import control as control_
+from backupkit.copy import interface
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
@@ -109,7 +110,10 @@ class Cycle:
         full: bool = False,
         control: control_.Control | None = None,
     ) -> model.BackupSummary:
-        """Back up a volume; a failure is undone."""
+        """Back up a volume; a failure is undone.
+
+        What fails behind its commit is there all the same.
+        """
         run = self.begin()
         try:
             self.prepare(
@@ -121,7 +125,8 @@ class Cycle:
             )
             summary = self.commit(run)
         except errors.BackupkitError:
-            self.abort(run)
+            if not self.abort(run):
+                volume.history[run.backup_id] = bytes(volume.data)
             raise
         volume.history[run.backup_id] = bytes(volume.data)
         return summary
@@ -129,7 +134,7 @@ class Cycle:
     def restore(
         self,
         backup_id: str,
-        writer: plain.PlainWriter,
+        writer: interface.Writer,
         control: control_.Control | None = None,
     ) -> model.BackupSummary:
         """Restore a backup, as a registered run."""

@@ -252,7 +252,7 @@ def until_it_passes(
         faults.disarm()
         try:
             check(raised)
-        except AssertionError as error:
+        except (AssertionError, errors.BackupkitError) as error:
             error.add_note(f'after call {number} had failed: {fired}')
             raise
         if not fired:

@@ -94,19 +94,18 @@ class CreateVolume(DestinationStep):
     ) -> None:
         """Delete the volume, if it was made here."""
         thing = self._thing(run_id, volume_id)
-        entry = self._ledger.find(thing)
-        if entry is None:
-            return
-        if isinstance(result, failure.Failure) and not entry.details['made']:
-            # A create that failed has left nothing.
-            self._ledger.release(thing)
-            return
+        failed = isinstance(result, failure.Failure)
 
         def delete() -> None:
-            self._driver.delete(volume_id)
-            self._environment.catalog.destination_done(
-                self._driver.name, volume_id
-            )
+            entry = self._ledger.find(thing)
+            if entry is None:
+                return
+            # A create that failed has left nothing.
+            if entry.details['made'] or not failed:
+                self._driver.delete(volume_id)
+                self._environment.catalog.destination_done(
+                    self._driver.name, volume_id
+                )
             self._ledger.release(thing)
 
         self.undo(self._driver, f'delete volume {thing.name}', delete)

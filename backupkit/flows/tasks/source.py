@@ -47,12 +47,11 @@ class SourceStep(step.Step):
 
     def _delete_snapshot(self, run_id: str, snapshot: model.Snapshot) -> None:
         thing = ledger_.Thing(run_id, ledger_.SNAPSHOT, snapshot.name)
-        if self._ledger.find(thing) is None:
-            return
 
         def delete() -> None:
-            self._driver.delete_snapshot(snapshot)
-            self._ledger.release(thing)
+            if self._ledger.find(thing) is not None:
+                self._driver.delete_snapshot(snapshot)
+                self._ledger.release(thing)
 
         self.undo(self._driver, f'delete snapshot {snapshot.name}', delete)
 
@@ -66,10 +65,10 @@ class SourceStep(step.Step):
         """
         name = ledger_.derived_name(backup_id)
         thing = ledger_.Thing(run_id, ledger_.ATTACHMENT, name)
-        if self._ledger.find(thing) is None:
-            return
 
         def detach() -> None:
+            if self._ledger.find(thing) is None:
+                return
             if attachment is not None:
                 self._driver.detach(model.Attachment.from_dict(attachment))
             self._ledger.release(thing)

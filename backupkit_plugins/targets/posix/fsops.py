@@ -26,6 +26,8 @@ from collections.abc import Sequence
 import fcntl
 import os
 
+from backupkit.copy import direct as direct_
+
 Buffer = bytes | bytearray | memoryview
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -102,6 +104,13 @@ def pwritev(fd: int, buffers: Sequence[Buffer], offset: int) -> int:
     return os.pwritev(fd, buffers, offset)
 
 
+def set_direct(fd: int, *, direct: bool) -> None:
+    """Let writes go past the page cache or through it, as open(2) says."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    flags = flags | os.O_DIRECT if direct else flags & ~os.O_DIRECT
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+
+
 def pread(fd: int, length: int, offset: int) -> bytes:
     """Read at most so many bytes."""
     return os.pread(fd, length, offset)
@@ -112,6 +121,20 @@ def preadv(
 ) -> int:
     """Fill some of the buffers and tell how many bytes."""
     return os.preadv(fd, buffers, offset)
+
+
+def read_direct(
+    fd: int, buffers: Sequence[bytearray | memoryview], offset: int
+) -> int:
+    """Fill the buffers, from the page cache or past it, to the file's end.
+
+    The one call that is several: it may need the file opened once more.
+    """
+    file = direct_.DirectFile(fd, os.O_RDONLY)
+    try:
+        return file.read_into(offset, buffers)
+    finally:
+        file.close()
 
 
 def fsync(fd: int) -> None:

@@ -30,6 +30,7 @@ from taskflow.patterns import linear_flow
 from taskflow import states
 from taskflow import task
 
+from backupkit.api import runs
 from backupkit import catalog
 from backupkit.catalog import liveness
 from backupkit import errors
@@ -179,6 +180,7 @@ class ResumedTestCase(base.KitTestCase):
         super().setUp()
         # As if the process had been killed: nobody says what it left.
         self.patch(catalog.Catalog, 'suspend_run', lambda *unused: None)
+        self.patch(runs, '_KEEPING', frozenset(catalog.RunKind))
 
     def resume_after(self, name: str, call: Callable[[], Any]) -> None:
         """Kill a flow when a step has done its deed, and go on with it."""

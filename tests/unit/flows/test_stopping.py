@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from unittest import mock
 
 from backupkit import catalog
@@ -151,6 +152,24 @@ class SuspendTestCase(test_revert.BackupTestCase):
         self.assertNotIn('w', self.array.volumes)
         self.assert_nothing_left()
         self.assertEqual([], self.catalog.destinations())
+
+    def test_when_nothing_is_kept_then_the_run_just_ends(self) -> None:
+        calls: dict[str, Callable[[control_.Control], object]] = {
+            'verify': lambda control: self.kit.verify_backup(
+                self.good.backup_id, control=control
+            ),
+            'check': lambda control: self.kit.check_repository(
+                control=control
+            ),
+            'gc': lambda control: self.kit.collect_garbage(control=control),
+        }
+        for step, call in calls.items():
+            with self.subTest(step=step):
+                with self.assertRaises(errors.Suspended):
+                    call(stopping(step, 'suspend'))
+                run = self.kit.list_runs(everything=True)[-1]
+                self.assertEqual(catalog.RunState.ABORTED, run.state)
+                self.assert_nothing_left()
 
 
 class AbortTestCase(test_revert.BackupTestCase):

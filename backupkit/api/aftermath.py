@@ -1,0 +1,125 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Runs of other processes: found dead, aborted, and cleared away."""
+
+from __future__ import annotations
+
+import logging
+
+from backupkit.api import runs
+from backupkit.api import session as session_
+from backupkit import catalog as catalog_
+from backupkit.catalog import liveness
+from backupkit import errors
+from backupkit.flows import environment as environment_
+from backupkit.flows import persistence
+from backupkit.flows import recovery
+from backupkit import model
+
+LOG = logging.getLogger(__name__)
+
+
+def dead(session: session_.Session) -> list[catalog_.Run]:
+    """Return the live runs whose process is proved to be gone.
+
+    A suspended run has no process either, but is kept on purpose.
+    """
+    return [
+        run
+        for run in session.catalog.runs(live_only=True)
+        if run.state != catalog_.RunState.SUSPENDED
+        and liveness.is_dead(session.state_path, run)
+    ]
+
+
+def clear_dead(
+    session: session_.Session,
+    environment: environment_.Environment,
+    *,
+    volume: model.VolumeRef | None = None,
+    backup_id: str | None = None,
+) -> list[catalog_.Run]:
+    """Undo what dead runs left, before a new run meets it.
+
+    All of them, or only those of a volume or of a backup where one is
+    given.
+
+    :returns: the runs that were ended
+    """
+    everything = volume is None and backup_id is None
+    ended = []
+    for run in dead(session):
+        own = model.VolumeRef(run.backend, run.volume_id)
+        if everything or own == volume or run.backup_id == backup_id:
+            LOG.warning(
+                'run %d on %s died: undoing what it left',
+                run.number,
+                run.host,
+            )
+            end(session, environment, run, f'its process died on {run.host}')
+            ended.append(run)
+    return ended
+
+
+def sweep(session: session_.Session) -> None:
+    """Remove what helps only live runs, and is left of ended ones."""
+    live = {run.run_id for run in session.catalog.runs(live_only=True)}
+    persistence.sweep(session.catalog, live)
+    liveness.sweep(session.state_path, live)
+
+
+def end(
+    session: session_.Session,
+    environment: environment_.Environment,
+    run: catalog_.Run,
+    reason: str,
+) -> None:
+    """Settle a run of another process, and drop what is kept of it."""
+    recovery.settle(environment, run, reason)
+    runs.forget(environment, run)
+    liveness.discard(session.state_path, run.run_id)
+
+
+def find(session: session_.Session, text: str) -> catalog_.Run:
+    """Return a run by its id or its number.
+
+    :raises errors.NotFound: there is none
+    """
+    if not text.isdecimal():
+        return session.catalog.run(text)
+    for run in session.catalog.runs():
+        if run.number == int(text):
+            return run
+    raise errors.NotFound(f'there is no run {text}')
+
+
+def abort(session: session_.Session, text: str) -> catalog_.Run:
+    """Abort a run, wherever it stands.
+
+    Where its process is proved to be alive, temporary things are left to
+    it: it finds out at its commit at the latest, and undoes them itself.
+    Where nothing is known of it, the operator's word is taken for it that
+    it is gone; it could not commit even if it were not.
+
+    :raises errors.Conflict: it has ended already
+    """
+    run = find(session, text)
+    if not run.live:
+        raise errors.Conflict(f'run {run.number} has ended: it is {run.state}')
+    environment = session.environment()
+    if liveness.is_alive(session.state_path, run):
+        recovery.stop(environment, run)
+    else:
+        end(session, environment, run, 'aborted by the operator')
+    return session.catalog.run(run.run_id)

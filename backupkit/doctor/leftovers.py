@@ -1,0 +1,109 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What runs have left: themselves, things, volumes, backups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backupkit import catalog as catalog_
+from backupkit.catalog import liveness
+from backupkit.doctor import diagnosis
+from backupkit import model
+
+_CLEAR = 'backupkit doctor --clear'
+
+
+def runs(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    for run in subject.catalog.runs(live_only=True):
+        where = f'{run.kind} on host {run.host}, pid {run.pid}'
+        abort = f'backupkit run abort {run.number}'
+        name = str(run.number)
+        if run.state == catalog_.RunState.SUSPENDED:
+            told = f'{where}: suspended; it keeps what it has made'
+            yield diagnosis.Diagnosis(
+                'run', name, diagnosis.WARNING, told, abort
+            )
+        elif liveness.is_dead(subject.state_path, run):
+            told = f'{where}: its process has died'
+            yield diagnosis.Diagnosis(
+                'run', name, diagnosis.PROBLEM, told, _CLEAR
+            )
+        elif liveness.is_alive(subject.state_path, run):
+            yield diagnosis.Diagnosis(
+                'run', name, diagnosis.OK, f'{where}: at work'
+            )
+        else:
+            told = f'{where}: whether it is still at work cannot be told here'
+            cure = f'if it is not: {abort}'
+            yield diagnosis.Diagnosis(
+                'run', name, diagnosis.WARNING, told, cure
+            )
+
+
+def leftovers(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    live = {run.run_id for run in subject.catalog.runs(live_only=True)}
+    for entry in subject.catalog.ledger():
+        if entry.retained or entry.run_id in live:
+            continue
+        yield diagnosis.Diagnosis(
+            'leftover',
+            f'{entry.kind} {entry.name}',
+            diagnosis.PROBLEM,
+            f'left by run {entry.run_id} on host {entry.host}',
+            _CLEAR,
+        )
+
+
+def volumes(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    live = {run.run_id for run in subject.catalog.runs(live_only=True)}
+    for destination in subject.catalog.destinations():
+        if destination.run_id in live:
+            continue
+        ref = model.VolumeRef(destination.backend, destination.volume_id)
+        yield diagnosis.Diagnosis(
+            'volume',
+            str(ref),
+            diagnosis.PROBLEM,
+            f'incomplete: the restore of backup {destination.backup_id} to '
+            'it has not finished',
+            f'backupkit backup restore {destination.backup_id} --to {ref} '
+            '--overwrite',
+        )
+
+
+def backups(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    live = {run.backup_id for run in subject.catalog.runs(live_only=True)}
+    for row in subject.catalog.backups():
+        if row.status == model.BackupStatus.DAMAGED:
+            volume = model.VolumeRef(row.backend, row.volume_id)
+            yield diagnosis.Diagnosis(
+                'backup',
+                row.backup_id,
+                diagnosis.PROBLEM,
+                f'damaged, of volume {volume}',
+                f'make a new one: backupkit backup create {volume}; then '
+                f'backupkit backup delete {row.backup_id}',
+            )
+        elif (
+            row.status == model.BackupStatus.DELETING
+            and row.backup_id not in live
+        ):
+            yield diagnosis.Diagnosis(
+                'backup',
+                row.backup_id,
+                diagnosis.WARNING,
+                'its delete was interrupted',
+                f'backupkit backup delete {row.backup_id}',
+            )
