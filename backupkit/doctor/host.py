@@ -36,6 +36,7 @@ _TOOLS = {
 
 
 def software(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell the versions of what is installed."""
     yield diagnosis.Diagnosis(
         'software', 'python', diagnosis.OK, platform.python_version()
     )
@@ -67,6 +68,7 @@ def software(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 
 
 def configuration(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell what is wrong in the configuration files."""
     conf = subject.conf
     problems = conf_.problems(conf, loader.driver_options)
     for problem in problems:
@@ -99,6 +101,7 @@ def _mode(path: str) -> int:
 
 
 def directories(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell whether the state directory is ours alone."""
     path = subject.state_path
     name = 'state_path'
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):

@@ -26,6 +26,7 @@ _CLEAR = 'backupkit doctor --clear'
 
 
 def runs(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell of every run that has not ended."""
     for run in subject.catalog.runs(live_only=True):
         where = f'{run.kind} on host {run.host}, pid {run.pid}'
         abort = f'backupkit run abort {run.number}'
@@ -53,6 +54,7 @@ def runs(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 
 
 def leftovers(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell of temporary things whose runs have ended."""
     live = {run.run_id for run in subject.catalog.runs(live_only=True)}
     for entry in subject.catalog.ledger():
         if entry.retained or entry.run_id in live:
@@ -67,6 +69,7 @@ def leftovers(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 
 
 def volumes(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell of volumes that a restore left half written."""
     live = {run.run_id for run in subject.catalog.runs(live_only=True)}
     for destination in subject.catalog.destinations():
         if destination.run_id in live:
@@ -84,6 +87,7 @@ def volumes(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 
 
 def backups(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell of damaged backups and of interrupted deletes."""
     live = {run.backup_id for run in subject.catalog.runs(live_only=True)}
     for row in subject.catalog.backups():
         if row.status == model.BackupStatus.DAMAGED:

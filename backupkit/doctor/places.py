@@ -26,6 +26,7 @@ from backupkit.flows import faults
 
 
 def catalog(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell whether the database is sound."""
     problems = subject.catalog.check()
     for problem in problems:
         yield diagnosis.Diagnosis(
@@ -43,11 +44,13 @@ def catalog(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 
 
 def backends(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell what each backend can do."""
     for name in subject.conf.enabled_backends:
         yield _checked('backend', name, subject.volume_driver)
 
 
 def targets(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell what each target can do."""
     for name in subject.conf.enabled_targets:
         yield _checked('target', name, subject.target)
 
@@ -83,6 +86,7 @@ def _facts(able: object) -> str:
 
 
 def storage(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell which backends and targets would be lost together."""
     for target in subject.conf.enabled_targets:
         for backend in subject.conf.enabled_backends:
             try:

@@ -28,6 +28,7 @@ from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import manifest as manifest_
 from backupkit.repository import repository as repository_
+from backupkit.repository import salvage
 from backupkit.repository import shelf
 
 LOG = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class IndexCache:
             return
         self.damaged_parts += damaged
         packs = {one for one in manifest.packs if one.owner == owner}
-        self._tails[owner] = self._repository.tail_segment(packs)
+        self._tails[owner] = salvage.segment(self._repository, packs)
 
 
 def _lengths(

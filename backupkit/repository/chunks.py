@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 import threading
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from backupkit.repository import cache as cache_
 from backupkit.repository import codec as codec_
 from backupkit.repository import index
 from backupkit.repository import layout
+from backupkit.repository import moved
 from backupkit.repository import repository as repository_
 
 #: Stored bytes that are read in one go.
@@ -40,7 +41,8 @@ class ChunkReader:
     """Finds, reads, decodes and checks chunks; for several threads.
 
     :param packs: where chunks may be read from: those that the manifest
-        names
+        names; and where their chunks have moved to
+    :param moves: knows packs that are gone already
     """
 
     def __init__(
@@ -48,20 +50,25 @@ class ChunkReader:
         repository: repository_.Repository,
         cache: cache_.IndexCache,
         packs: frozenset[layout.PackId],
+        moves: moved.Moves | None = None,
     ) -> None:
         self._repository = repository
         self._cache = cache
         self._packs = packs
+        self._moves = moves or moved.Moves(repository.store)
         self._decoder = codec_.Decoder()
         self._local = threading.local()
 
-    def places(self, key: bytes) -> list[index.Place]:
-        """Return the places of a chunk in the packs of the manifest."""
-        return [
-            place
-            for place in self._cache.lookup(key)
-            if place.pack in self._packs
-        ]
+    def places(self, key: bytes) -> Iterator[index.Place]:
+        """Yield the places of a chunk, in the packs of the manifest.
+
+        Of a pack that is known to be gone, where its chunks are now.
+        """
+        for place in self._cache.lookup(key):
+            if place.pack in self._packs:
+                now = self._moves.follow(key, place)
+                if now is not None:
+                    yield now
 
     def node(self, key: bytes, length: int) -> bytes:
         """Return a node of the map.
@@ -91,9 +98,8 @@ class ChunkReader:
             self._read_run(run)
 
     def _first_place(self, wanted: Wanted) -> index.Place:
-        for place in self._cache.lookup(wanted.digest):
-            if place.pack in self._packs:
-                return place
+        for place in self.places(wanted.digest):
+            return place
         raise _lost(wanted.digest, 'no pack of the backup holds it')
 
     def _read_run(self, run: list[tuple[index.Place, Wanted]]) -> None:
@@ -106,10 +112,16 @@ class ChunkReader:
     def _read_any(self, wanted: Wanted) -> None:
         """Read one chunk from whichever place has a good copy."""
         problem = 'no pack of the backup holds it'
-        for place in self.places(wanted.digest):
+        places = list(self.places(wanted.digest))
+        while places:
+            place = places.pop(0)
             try:
                 self._fill([(place, wanted)])
-            except (errors.ObjectNotFound, errors.IntegrityError) as exc:
+            except errors.ObjectNotFound as exc:
+                problem = str(exc)
+                if self._moves.note_gone(place.pack):
+                    places = list(self.places(wanted.digest))
+            except errors.IntegrityError as exc:
                 problem = str(exc)
             else:
                 return

@@ -189,6 +189,11 @@ class Segment:
         if len(self._order) != packs:
             raise errors.FormatError('an index names a pack twice')
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the framed segment."""
+        return len(self._data)
+
     def check_records(self, *, unique: bool = False) -> None:
         """Check order and bounds of every record.
 

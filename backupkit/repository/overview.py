@@ -21,6 +21,7 @@ from backupkit import errors
 from backupkit import model
 from backupkit.repository import cache as cache_
 from backupkit.repository import layout
+from backupkit.repository import moved
 from backupkit.repository import repository as repository_
 
 
@@ -39,21 +40,13 @@ def describe(
         yield target_.Finding(name, str(exc), (backup_id,))
         return
     missing = [pack for pack in manifest.packs if pack.name not in there]
-    lost = [pack for pack in missing if not _exists(repository, pack)]
+    lost = [pack for pack in missing if moved.lost(repository.store, pack)]
     if lost:
         yield target_.Finding(
             name, f'{len(lost)} of its packs are gone', (backup_id,)
         )
     else:
         yield manifest.summary
-
-
-def _exists(repository: repository_.Repository, pack: layout.PackId) -> bool:
-    try:
-        repository.store.stat(pack.name)
-    except errors.ObjectNotFound:
-        return False
-    return True
 
 
 def stats(

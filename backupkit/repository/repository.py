@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 import datetime
 import secrets
 import uuid
@@ -111,40 +111,6 @@ class Repository:
         start, _ = pack_.read_trailer(trailer, size, pack)
         tail = self.store.get(pack.name, start, size - start)
         return pack_.read_table(tail, size, pack)
-
-    def tail_segment(self, packs: Iterable[layout.PackId]) -> index.Segment:
-        """Return an index made from the tails of packs.
-
-        Packs that cannot be read are left out: their chunks are then
-        nowhere to be found, which the caller reports.
-        """
-        records: list[index.Record] = []
-        sizes: dict[layout.PackId, int] = {}
-        for pack in packs:
-            try:
-                entries = self.table(pack)
-                size = self.store.stat(pack.name).size_bytes
-            except (errors.ObjectNotFound, errors.IntegrityError):
-                continue
-            sizes[pack] = size
-            records += [
-                (
-                    entry.digest,
-                    index.Place(
-                        pack,
-                        entry.offset,
-                        entry.stored,
-                        entry.plain,
-                        entry.codec,
-                        entry.cipher,
-                        entry.key_slot,
-                    ),
-                )
-                for entry in entries
-            ]
-        return index.Segment(
-            index.encode(records, sizes, self.settings.digest)
-        )
 
     def put_tombstone(self, backup_id: str) -> bool:
         """Make sure that a backup can never be committed.
