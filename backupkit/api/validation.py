@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from backupkit.api import session as session_
 from backupkit.copy import control as control_
-from backupkit.testing import validation
+from backupkit.testing import validate as suites
 
 
 def validate(
@@ -27,4 +27,4 @@ def validate(
 ) -> list[tuple[str, str, str]]:
     """Run the suite, and return (test, outcome, message) of each test."""
     target = session.target(session.target_name(name))
-    return validation.validate(target, control)
+    return suites.validate_target(target, control)

@@ -107,7 +107,8 @@ def discard(state_path: str, run_id: str) -> None:
     A file that somebody holds stays.
     """
     path = _path(state_path, run_id)
-    with _probed(path) as free:
+    # Exclusive: who looks holds it too, and must not look at what goes.
+    with _probed(path, fcntl.LOCK_EX) as free:
         if free:
             os.unlink(path)
 
@@ -131,7 +132,7 @@ def _path(state_path: str, run_id: str) -> str:
 def _take(path: str, run_id: str) -> int:
     for _ in range(_ATTEMPTS):
         descriptor = _opened(path)
-        taken = _taken(descriptor)
+        taken = _taken(descriptor, fcntl.LOCK_EX)
         if taken and _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)
@@ -171,10 +172,11 @@ def _is_free(state_path: str, run_id: str) -> bool:
 
 
 @contextlib.contextmanager
-def _probed(path: str) -> Iterator[bool | None]:
+def _probed(path: str, kind: int = fcntl.LOCK_SH) -> Iterator[bool | None]:
     """Hold the lock of a file for an instant, and tell whether it was free.
 
-    None where the file is not there or cannot be opened.
+    Shared, so that two who look do not take each other for the run. None
+    where the file is not there or cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -182,14 +184,14 @@ def _probed(path: str) -> Iterator[bool | None]:
         yield None
         return
     try:
-        yield _taken(descriptor)
+        yield _taken(descriptor, kind)
     finally:
         os.close(descriptor)
 
 
-def _taken(descriptor: int) -> bool:
+def _taken(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

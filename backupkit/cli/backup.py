@@ -97,7 +97,8 @@ class Create(command.ShowOne):
             '--force',
             action='store_true',
             help='Back up a volume that is in use and of which no snapshot '
-            'can be made. The backup is marked as not consistent.',
+            'can be made. Where it changes meanwhile, the backup is marked '
+            'as not consistent.',
         )
         parser.add_argument(
             '--dry-run',

@@ -47,6 +47,9 @@ state_path = {directory}/state
 [backend:local]
 driver = file
 volumes_dir = {directory}/volumes
+# Says that this is other storage than the target's. Here it is not, and
+# that is well for once: without this line every backup warns of it.
+storage_pool = demo
 
 [target:repo]
 driver = posix

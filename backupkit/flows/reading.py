@@ -71,12 +71,15 @@ class Source(contextlib.ExitStack):
     def _extents(self, parent_id: str | None) -> Iterator[model.Extent]:
         """Yield what is known of the volume's bytes."""
         with faults.attributed(self._driver):
-            if parent_id and self._driver.check().changed_extents:
-                try:
-                    return self._changed(parent_id)
-                except errors.CheckpointLost as exc:
-                    LOG.info('reading all of the volume: %s', exc)
-            return self._driver.extents(self._attachment)
+            yield from self._known(parent_id)
+
+    def _known(self, parent_id: str | None) -> Iterator[model.Extent]:
+        if parent_id and self._driver.check().changed_extents:
+            try:
+                return self._changed(parent_id)
+            except errors.CheckpointLost as exc:
+                LOG.info('reading all of the volume: %s', exc)
+        return self._driver.extents(self._attachment)
 
     def _changed(self, parent_id: str) -> Iterator[model.Extent]:
         parent = self._catalog.backup(parent_id)

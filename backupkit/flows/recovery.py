@@ -163,16 +163,24 @@ def _delete_snapshot(
 def _delete_volume(
     driver: volume_.VolumeDriver, entry: catalog_.LedgerEntry
 ) -> None:
-    """Delete a volume that was made for a restore, and no other one."""
+    """Delete a volume that was made for a restore, and no other one.
+
+    Where only the intent is known, somebody else may have made it: then it
+    goes only if it holds nothing at all.
+    """
     volume_id = entry.details['volume_id']
     try:
         volume = driver.show(volume_id)
     except errors.VolumeNotFound:
         return
-    if not entry.details['made']:
+    if entry.details['made']:
+        ours = volume.generation == entry.details['generation']
+    elif volume.allocated_bytes == 0 and not volume.in_use:
+        ours = True
+    else:
         raise errors.Conflict(
             f'whether volume {entry.name} was made by the run is not known; '
             f'if it is of no use: backupkit volume delete {entry.name}'
         )
-    if volume.generation == entry.details['generation']:
+    if ours:
         driver.delete(volume_id)

@@ -21,6 +21,7 @@ from backupkit.repository import check as check_
 from backupkit.repository import damage as damage_
 from backupkit.repository import frame
 from backupkit.repository import layout
+from backupkit.repository import moved as moved_
 from backupkit.repository import repository as repository_
 from backupkit.repository import settings as settings_
 
@@ -63,18 +64,24 @@ def _sort(
                 parts.add(part)
             case str(backup_id):
                 manifests.add(backup_id)
-            case _:
+            case other:
                 checker.objects += 1
-                if problem := _problem(repository, name):
+                if problem := _problem(repository, name, other):
                     checker.found(name, problem)
     return packs, parts, manifests
 
 
-def _problem(repository: repository_.Repository, name: str) -> str:
+def _problem(
+    repository: repository_.Repository,
+    name: str,
+    moved: layout.MovedId | None,
+) -> str:
     """Return what is wrong with an object beside the backups, or ''."""
     try:
         data = repository.store.get(name)
-        if name == layout.CONFIG:
+        if moved:
+            moved_.read(data, moved.pack)
+        elif name == layout.CONFIG:
             settings_.load(data)
         elif name == layout.RESERVE:
             frame.unseal(frame.RESERVE, data, 'the reserve')

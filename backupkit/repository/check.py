@@ -22,33 +22,20 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 from concurrent import futures
-import dataclasses
 
 from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.repository import cache as cache_
 from backupkit.repository import chunks as chunks_
-from backupkit.repository import codec as codec_
 from backupkit.repository import damage as damage_
 from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import manifest as manifest_
-from backupkit.repository import pack as pack_
+from backupkit.repository import moved
+from backupkit.repository import packcheck
 from backupkit.repository import repository as repository_
 from backupkit.repository import tree
-
-_RUN_BYTES = 4 << 20
-
-
-@dataclasses.dataclass(slots=True)
-class PackState:
-    """What was found in one pack: a problem, or broken chunks."""
-
-    problem: str = ''
-    broken: set[bytes] = dataclasses.field(default_factory=set)
-    chunks: int = 0
-    bytes_read: int = 0
 
 
 class Checker:
@@ -72,8 +59,11 @@ class Checker:
         self._full = full
         self._cache = cache_.IndexCache(repository, None)
         self._pool = futures.ThreadPoolExecutor(threads, 'check')
-        self._decoder = codec_.Decoder()
-        self._states: dict[layout.PackId, PackState] = {}
+        self._packs = packcheck.PackChecker(
+            repository, control, self._expected
+        )
+        self._moves = moved.Moves(repository.store)
+        self._states: dict[layout.PackId, packcheck.PackState] = {}
         self._sizes: dict[layout.PackId, int] = {}
         self._findings: dict[tuple[str, str], set[str]] = {}
         self.objects = 0
@@ -134,20 +124,43 @@ class Checker:
             self.found(part.name, 'the index is damaged or gone', backup_id)
         self.objects += sum(map(len, map(manifest.part_ids, manifest.parts)))
         self.packs(manifest.packs)
-        for pack in manifest.packs:
+        for pack in self._reached(manifest.packs):
             if problem := self._states[pack].problem:
                 self.found(pack.name, problem, backup_id)
         self._walk(manifest, backup_id)
         return manifest
 
     def packs(self, packs: Iterable[layout.PackId]) -> None:
-        """Check packs that were not looked at yet, several at a time."""
+        """Check packs that were not looked at yet, several at a time.
+
+        Of packs that are gone, those where their chunks have moved to.
+        """
         todo = [pack for pack in packs if pack not in self._states]
-        check = self._read_pack if self._full else self._stat_pack
+        check = self._packs.read if self._full else self._packs.look
         total = sum(self._expected(pack) or 0 for pack in todo)
         self._control.start('verify', total)
-        for pack, state in zip(todo, self._pool.map(check, todo)):
-            self._states[pack] = state
+        while todo:
+            further: set[layout.PackId] = set()
+            for pack, state in zip(todo, self._pool.map(check, todo)):
+                self._states[pack] = state
+                if state.left is not None:
+                    self._moves.note_gone(pack)
+                    self._sizes.update(state.left)
+                    further |= state.left.keys()
+            todo = sorted(further - self._states.keys())
+
+    def _reached(self, packs: Iterable[layout.PackId]) -> set[layout.PackId]:
+        """Return packs, and those where their chunks have moved to."""
+        reached: set[layout.PackId] = set()
+        todo = set(packs)
+        while todo:
+            reached |= todo
+            todo = {
+                further
+                for pack in todo
+                for further in self._states[pack].left or ()
+            } - reached
+        return reached
 
     def know(self, part: layout.PartId) -> None:
         """Check one index part, and learn the sizes of its packs.
@@ -178,75 +191,14 @@ class Checker:
     def _expected(self, pack: layout.PackId) -> int | None:
         return self._cache.size_of(pack) or self._sizes.get(pack)
 
-    def _stat_pack(self, pack: layout.PackId) -> PackState:
-        self._control.check()
-        try:
-            size = self._repository.store.stat(pack.name).size_bytes
-        except errors.ObjectNotFound:
-            return PackState('the pack is gone')
-        expected = self._expected(pack)
-        self._control.advance(size)
-        if expected not in (None, size):
-            return PackState(
-                f'the pack has {size} bytes; its index says {expected}'
-            )
-        return PackState()
-
-    def _read_pack(self, pack: layout.PackId) -> PackState:
-        state = self._stat_pack(pack)
-        if state.problem == 'the pack is gone':
-            return state
-        store = self._repository.store
-        try:
-            entries = self._repository.table(pack)
-            if store.get(pack.name, 0, 8) != pack_.MAGIC:
-                raise errors.FormatError(
-                    'the pack does not begin as it should'
-                )
-            for run in pack_.runs_of(entries, _RUN_BYTES):
-                self._control.check()
-                self._read_run(pack, run, state)
-        except errors.ObjectNotFound:
-            state.problem = 'the pack is gone'
-        except errors.IntegrityError as exc:
-            state.problem = state.problem or str(exc)
-        return state
-
-    def _read_run(
-        self,
-        pack: layout.PackId,
-        run: list[pack_.Entry],
-        state: PackState,
-    ) -> None:
-        length = sum(entry.stored for entry in run)
-        data = memoryview(
-            self._repository.store.get(pack.name, run[0].offset, length)
-        )
-        for entry in run:
-            at = entry.offset - run[0].offset
-            if not self._is_good(entry, data[at : at + entry.stored]):
-                state.broken.add(entry.digest)
-        state.chunks += len(run)
-        state.bytes_read += length
-        self._control.advance(0, length)
-
-    def _is_good(self, entry: pack_.Entry, stored: memoryview) -> bool:
-        digest = self._repository.digest
-        if digest(stored)[:8] != entry.check or entry.cipher:
-            return False
-        plain = bytearray(entry.plain)
-        try:
-            self._decoder.decode_into(entry.codec, stored, plain)
-        except errors.IntegrityError:
-            return False
-        return digest(plain) == entry.digest
-
     def _walk(self, manifest: manifest_.Manifest, backup_id: str) -> None:
         """Check that every node and chunk of the map has a good place."""
         good = frozenset(
             pack for pack in manifest.packs if not self._states[pack].problem
         )
-        chunks = chunks_.ChunkReader(self._repository, self._cache, good)
+        chunks = chunks_.ChunkReader(
+            self._repository, self._cache, good, self._moves
+        )
         map_ = tree.MapReader(manifest.geometry, manifest.root, chunks.node)
         lost: collections.Counter[str] = collections.Counter()
         name = layout.manifest(backup_id)
@@ -277,10 +229,13 @@ class Checker:
         for kind, plain, key in tree.REF.iter_unpack(node):
             if kind == tree.ZERO:
                 continue
-            places = chunks.places(key)
+            places = list(chunks.places(key))
             if not any(
-                place.plain == plain
-                and key not in self._states[place.pack].broken
+                place.plain == plain and self._is_good(key, place.pack)
                 for place in places
             ):
                 lost[places[0].pack.name if places else manifest] += 1
+
+    def _is_good(self, key: bytes, pack: layout.PackId) -> bool:
+        state = self._states.get(pack)
+        return bool(state and not state.problem and key not in state.broken)

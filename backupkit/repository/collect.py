@@ -28,6 +28,7 @@ from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.repository import damage as damage_
 from backupkit.repository import layout
+from backupkit.repository import moved as moved_
 from backupkit.repository import repository as repository_
 
 LOG = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class _Seen:
     """What a listing showed, by the backup that owns it."""
 
     packs: dict[layout.PackId, int] = dataclasses.field(default_factory=dict)
+    moved: set[layout.PackId] = dataclasses.field(default_factory=set)
     parts: dict[str, list[layout.PartId]] = dataclasses.field(
         default_factory=dict
     )
@@ -47,7 +49,7 @@ class _Seen:
     def owners(self) -> set[str]:
         """Every backup id of which anything is there."""
         return (
-            {pack.owner for pack in self.packs}
+            {pack.owner for pack in self.packs.keys() | self.moved}
             | self.parts.keys()
             | self.manifests
         )
@@ -76,14 +78,15 @@ class Collector:
         seen = self._list()
         # After the listing: what was listed and is live is not garbage.
         live = set(self._coordinator.live(self._id))
-        reached = self._reached(seen.manifests)
+        reached = self._reached(seen.manifests, seen.moved)
         listed = self._coordinator.condemned(self._id)
+        # A pack that has moved stays on the list while it is reached: so
+        # the catalog knows whose ``.moved`` must be read, whatever a
+        # listing shows.
         garbage = [
             pack.name
-            for pack in sorted(seen.packs)
-            if pack not in reached
-            and pack.owner not in live
-            and pack.name not in listed
+            for pack in sorted((seen.packs.keys() - reached) | seen.moved)
+            if pack.owner not in live and pack.name not in listed
         ]
         if garbage:
             self._coordinator.condemn(self._id, garbage)
@@ -102,6 +105,8 @@ class Collector:
             match layout.parse(stat.name):
                 case layout.PackId() as pack:
                     seen.packs[pack] = stat.size_bytes
+                case layout.MovedId() as moved:
+                    seen.moved.add(moved.pack)
                 case layout.PartId() as part:
                     seen.parts.setdefault(part.owner, []).append(part)
                 case str(backup_id):
@@ -110,8 +115,13 @@ class Collector:
                     LOG.warning('%s is not ours and stays', stat.name)
         return seen
 
-    def _reached(self, listed: Collection[str]) -> set[layout.PackId]:
-        """Return the packs that any committed manifest reaches."""
+    def _reached(
+        self, listed: Collection[str], moved: Collection[layout.PackId]
+    ) -> set[layout.PackId]:
+        """Return the packs that any committed manifest reaches.
+
+        :param moved: packs of which the listing shows a ``.moved``
+        """
         reached: set[layout.PackId] = set()
         for backup_id in {*listed, *self._coordinator.known(self._id)}:
             self._control.check()
@@ -126,7 +136,30 @@ class Collector:
                     'its manifest back'
                 ) from exc
             reached |= manifest.packs
+        # After the manifests: whoever moves a pack condemns it first.
+        condemned = self._coordinator.condemned(self._id)
+        self._follow(reached, {*moved, *map(layout.pack_of, condemned)})
         return reached
+
+    def _follow(
+        self, reached: set[layout.PackId], moved: set[layout.PackId]
+    ) -> None:
+        """Add the packs to which reached ones have moved."""
+        todo = reached & moved
+        while todo:
+            self._control.check()
+            pack = todo.pop()
+            try:
+                left = moved_.load(self._repository.store, pack)
+            except errors.FormatError as exc:
+                raise errors.Damaged(
+                    f'nothing is collected, because {exc}: put it back, or '
+                    'delete the backups that a check says are hurt by it'
+                ) from exc
+            if left is not None:
+                new = left.packs.keys() - reached
+                reached |= new
+                todo |= new & moved
 
     def _sweep(self, seen: _Seen) -> target_.GcResult:
         condemned = self._coordinator.condemned(self._id)
@@ -161,20 +194,37 @@ class Collector:
         All manifests are read again: a run that was live at the first
         reading may have committed meanwhile.
         """
-        reached = self._reached(set(self._repository.listed()))
+        store = self._repository.store
+        manifests, moved = self._decisive()
+        reached = self._reached(manifests, moved)
         gone = [pack for pack in ready if pack not in reached]
         for pack in gone:
             self._control.check()
-            self._repository.store.delete(pack.name)
+            store.delete(pack.name)
+            if pack in moved:
+                store.delete(layout.MovedId(pack).name)
         # Only now, and never a pack that is reached.
         self._coordinator.absolve(self._id, [pack.name for pack in gone])
         return gone
+
+    def _decisive(self) -> tuple[set[str], set[layout.PackId]]:
+        """List what decides: manifests, and the packs that have moved."""
+        manifests: set[str] = set()
+        moved: set[layout.PackId] = set()
+        for stat in self._repository.store.list(layout.BACKUPS):
+            match layout.parse(stat.name):
+                case str(backup_id):
+                    manifests.add(backup_id)
+                case layout.MovedId() as found:
+                    moved.add(found.pack)
+        return manifests, moved
 
     def _clear(self, seen: _Seen, deleted: set[layout.PackId]) -> None:
         """Remove indexes and tombstones of which no pack is left."""
         store = self._repository.store
         live = set(self._coordinator.live(self._id))
-        kept = {pack.owner for pack in seen.packs.keys() - deleted}
+        packs = seen.packs.keys() | seen.moved
+        kept = {pack.owner for pack in packs - deleted}
         forgotten = []
         for owner in seen.owners - kept - live:
             if self._is_committed(owner):

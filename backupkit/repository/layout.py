@@ -33,9 +33,7 @@ NUMBER_LIMIT = 99_999_999
 
 _ID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 _BACKUP = re.compile(rf'backups/([0-9a-f]{{2}})/([0-9a-f]{{2}})/({_ID})/(.+)')
-_PACK = re.compile(
-    r'packs/([0-9]{4,5})/([0-9a-f]{8})-([0-9]{8})(\.moved)?'
-)
+_PACK = re.compile(r'packs/([0-9]{4,5})/([0-9a-f]{8})-([0-9]{8})(\.moved)?')
 _PART = re.compile(r'index/([0-9a-f]{8})-([0-9]{8})')
 
 

@@ -118,9 +118,7 @@ class Packer:
         self._number += 1
         # Those that failed stay: they are how the failure is told.
         self._putting = [
-            one
-            for one in self._putting
-            if not one.done() or one.exception()
+            one for one in self._putting if not one.done() or one.exception()
         ]
         self._putting.append(self._pool.submit(self._put, pack, buffer))
 

@@ -31,6 +31,7 @@ _OUTPUT_BLOCK_BYTES = 512
 
 #: Enough of a log to show the error, not all of a progress bar.
 _TAIL_CHARACTERS = 4000
+_COMMAND_CHARACTERS = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ class Runner:
 
     def _failure(self, command: Command, status: int) -> str:
         said = (self.stdout() + self.stderr())[-_TAIL_CHARACTERS:]
-        return f'exit {status} of: {shlex.join(command.argv)}\n{said}'
+        shown = shlex.join(command.argv)[:_COMMAND_CHARACTERS]
+        return f'exit {status} of: {shown}\n{said}'
 
 
 def _wait(

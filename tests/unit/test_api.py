@@ -468,6 +468,15 @@ class UpkeepTestCase(base.KitTestCase):
         self.assertEqual((self.row.backup_id,), result.missing)
         self.assertEqual(model.BackupStatus.DAMAGED, self.status())
 
+    def test_when_a_target_is_validated_then_it_is_left_alone(self) -> None:
+        before = dict(self.medium.objects)
+        found = self.kit.validate_target()
+        self.assertLess(10, len(found))
+        self.assertEqual(
+            [], [one for one in found if one[1] not in ('ok', 'skipped')]
+        )
+        self.assertEqual(before, self.medium.objects)
+
     def test_when_asked_then_statistics_are_told(self) -> None:
         found = self.kit.repository_stats()
         self.assertEqual(1, found['backups'])

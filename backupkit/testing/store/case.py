@@ -24,6 +24,10 @@ from backupkit.testing import suite
 class StoreCase(suite.Suite):
     """Opens the store under test."""
 
+    #: Longest name of an object that is put; less where the store under
+    #: test is a part of another one.
+    name_limit = store.NAME_LIMIT
+
     def make_store(self) -> store.Store:
         """Return the store under test, opened. The hook of the suite.
 

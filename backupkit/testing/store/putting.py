@@ -73,8 +73,8 @@ class PutTests(case.StoreCase):
 
     def test_put_when_name_is_as_long_as_allowed_then_kept(self) -> None:
         """Guards: Store.put."""
-        names = ['a' * store.NAME_LIMIT, '0/' * (store.NAME_LIMIT // 2 - 1)]
-        names[1] += 'z9'
+        limit = self.name_limit
+        names = ['a' * limit, '0/' * (limit // 2 - 1) + 'z9']
         for name in names:
             self.store.put(store.check_name(name), [name.encode()])
         for name in names:

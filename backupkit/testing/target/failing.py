@@ -48,7 +48,7 @@ class FaultTests(case.TargetCase):
         self.cycle.collect()
         self.before = self.objects()
         faults = faults_.Faults()
-        repository.store_wrapper = faults.wrap
+        inject(repository, faults)
         return repository, faults
 
     def assert_nothing_lost(self) -> None:
@@ -116,7 +116,7 @@ class FaultTests(case.TargetCase):
         if repository is None:
             return
         faults = faults_.Faults()
-        repository.store_wrapper = faults.wrap
+        inject(repository, faults)
         volume = self.make_volume(SMALL)
 
         def back_up() -> None:
@@ -267,3 +267,13 @@ class FaultTests(case.TargetCase):
             with repository.open() as opened:
                 for found in list(opened.list()):
                     opened.delete(found.name)
+
+
+def inject(
+    repository: repository_target.RepositoryTarget, faults: faults_.Faults
+) -> None:
+    """Let the stores that a target opens fail, over its own wrappers."""
+    wrapper = repository.store_wrapper
+    repository.store_wrapper = lambda opened, *more: faults.wrap(
+        wrapper(opened, *more)
+    )

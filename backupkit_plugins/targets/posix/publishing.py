@@ -23,7 +23,7 @@ import stat
 from backupkit import errors
 from backupkit_plugins.targets.posix import fsops
 from backupkit_plugins.targets.posix import temporary
-from backupkit_plugins.targets.posix import transfer
+from backupkit_plugins.targets.posix import writing
 
 
 def publish(directory: int, name: str, parts: Sequence[fsops.Buffer]) -> None:
@@ -36,13 +36,13 @@ def publish(directory: int, name: str, parts: Sequence[fsops.Buffer]) -> None:
     linked = False
     if not _present(directory, name):
         with temporary.created(directory) as (temp, fd):
-            size = transfer.write(fd, parts)
+            size = writing.write(fd, parts)
             # Where this fails the pages may be lost and yet be called
             # clean: the file is given up and never synced again.
             fsops.fsync(fd)
             _check_written(fd, size, name)
             linked = _link(directory, temp, name, fd)
-            transfer.forget(fd)
+            writing.forget(fd)
     try:
         # Also of another's object: it may have died before it did this,
         # and who hears that an object exists relies on it.

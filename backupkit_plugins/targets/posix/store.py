@@ -30,8 +30,8 @@ from backupkit_plugins.targets.posix import directories
 from backupkit_plugins.targets.posix import failures
 from backupkit_plugins.targets.posix import fsops
 from backupkit_plugins.targets.posix import publishing
+from backupkit_plugins.targets.posix import reading
 from backupkit_plugins.targets.posix import temporary
-from backupkit_plugins.targets.posix import transfer
 from backupkit_plugins.targets.posix import walking
 
 # How often a put starts again because a delete has just removed the empty
@@ -92,7 +92,7 @@ class PosixStore(store.Store):
         with self._object(name) as (fd, size):
             wanted = size - offset if length is None else length
             _check_range(name, size, offset, wanted)
-            data = transfer.read(fd, wanted, offset)
+            data = reading.read(fd, wanted, offset)
             _check_range(name, offset + len(data), offset, wanted)
         return data
 
@@ -102,7 +102,7 @@ class PosixStore(store.Store):
         wanted = sum(len(buffer) for buffer in buffers)
         with self._object(name) as (fd, size):
             _check_range(name, size, offset, wanted)
-            done = transfer.read_into(fd, buffers, offset)
+            done = reading.read_into(fd, buffers, offset)
             _check_range(name, offset + done, offset, wanted)
 
     def stat(self, name: str) -> store.ObjectStat:

@@ -23,6 +23,7 @@ is, and everything else is gathered in memory that is used again and again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 import errno
 import threading
 
@@ -71,6 +72,16 @@ def write(fd: int, parts: Sequence[fsops.Buffer]) -> int:
     return sink.offset
 
 
+def forget(fd: int, offset: int = 0, length: int = 0) -> None:
+    """Let go of cached pages; a length of 0 means to the end.
+
+    Dirty ones begin to be written, so that a sync has little to wait for.
+    """
+    # It is only advice: to get it refused harms nobody.
+    with contextlib.suppress(OSError):
+        fsops.drop_pages(fd, offset, length)
+
+
 class _Sink:
     """A file that is written from its start to its end."""
 
@@ -82,27 +93,47 @@ class _Sink:
     def take_pages(self, view: memoryview) -> memoryview:
         """Write the whole pages of a part from where they are.
 
-        :returns: what is left of it: all, if it lies in wrong memory
+        :returns: what is left of it: more, if it lies in wrong memory
         """
         whole = len(view) - len(view) % _PAGE if self._direct else len(view)
-        try:
-            self._write(view[:whole])
-        except OSError as exc:
-            if not self._direct or exc.errno != errno.EINVAL:
-                raise
-            return view
-        return view[whole:]
+        left = self._write(view[:whole])
+        return view[whole - len(left) :]
 
     def take(self, view: memoryview) -> None:
         """Write all of what lies in aligned memory."""
         if self._direct:
-            try:
-                whole = len(view) - len(view) % _PAGE
-                self._write(view[:whole])
-                view = view[whole:]
-            except OSError as exc:
-                if exc.errno != errno.EINVAL:
-                    raise
+            view = self.take_pages(view)
             if view:
-                self._use_cache()
+                # The end of the file, or what cannot go directly at all.
+                self._direct = False
+                fsops.set_direct(self._fd, direct=False)
         self._write(view)
+
+    def _write(self, view: memoryview) -> memoryview:
+        """Write, and return what the file refuses to take directly."""
+        while view:
+            start = self.offset
+            try:
+                done = fsops.pwritev(self._fd, [view[:_CALL_BYTES]], start)
+            except OSError as exc:
+                if self._direct and exc.errno == errno.EINVAL:
+                    break
+                raise
+            if done <= 0:
+                raise OSError(errno.EIO, 'nothing was written')
+            self.offset += done
+            view = view[done:]
+            if not self._direct:
+                forget(self._fd, start, done)
+        return view
+
+
+def _set_direct(fd: int) -> bool:
+    """Go past the page cache where the file system can do that."""
+    try:
+        fsops.set_direct(fd, direct=True)
+    except OSError as exc:
+        if exc.errno == errno.EINVAL:
+            return False
+        raise
+    return True

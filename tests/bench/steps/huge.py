@@ -79,6 +79,12 @@ def _measure(using: session.Session) -> report.StepReport:
             _UNCHANGED_BYTES,
             'bytes',
         ),
+        report.single(
+            f'{unchanged.name}: written by the process, catalog and all',
+            unchanged.facts['written_bytes'],
+            _UNCHANGED_BYTES,
+            'bytes',
+        ),
     ]
     return report.StepReport(_NAME, _TITLE, [base, *found], checks)
 

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import stat
 import unittest
@@ -124,6 +125,37 @@ class LivenessTest(unittest.TestCase):
 
         with liveness.hold(self.state_path, 'run-1'):
             self.assertFalse(self._is_dead())
+
+    def test_when_two_look_at_once_then_neither_is_taken_for_it(
+        self,
+    ) -> None:
+        with liveness.hold(self.state_path, 'run-1'):
+            pass
+        descriptor = os.open(self.lock, os.O_RDWR)
+        self.addCleanup(os.close, descriptor)
+        # As another process does that looks at this moment.
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+        self.assertTrue(self._is_dead())
+        self.assertFalse(self._is_alive())
+
+    def test_when_the_file_is_swept_while_taken_then_it_is_taken_anew(
+        self,
+    ) -> None:
+        lock = fcntl.flock
+        swept: list[int] = []
+
+        def sweep_first(descriptor: int, operation: int) -> None:
+            if not swept:
+                swept.append(descriptor)
+                liveness.sweep(self.state_path, [])
+            lock(descriptor, operation)
+
+        with mock.patch('fcntl.flock', autospec=True) as flock:
+            flock.side_effect = sweep_first
+            with liveness.hold(self.state_path, 'run-1'):
+                self.assertTrue(os.path.exists(self.lock))
+                self.assertTrue(self._is_alive())
 
     def test_when_discarded_then_only_a_free_file_goes(self) -> None:
         liveness.discard(self.state_path, 'run-1')

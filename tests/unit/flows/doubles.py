@@ -43,6 +43,7 @@ class FilesDriver(volume.VolumeDriver):
 
     def __init__(self, name: str, root: pathlib.Path) -> None:
         super().__init__(name, None)
+        self.tells_allocation = False
         self.volumes = root / 'volumes'
         self.snapshots = root / 'snapshots'
         self.attachments = root / 'attachments'
@@ -61,8 +62,12 @@ class FilesDriver(volume.VolumeDriver):
         if not path.exists():
             raise errors.VolumeNotFound(f'there is no volume {volume_id}')
         status = path.stat()
+        allocated = status.st_blocks * 512
         return model.Volume(
-            volume_id, status.st_size, generation=str(status.st_ino)
+            volume_id,
+            status.st_size,
+            generation=str(status.st_ino),
+            allocated_bytes=allocated if self.tells_allocation else None,
         )
 
     def _attached(

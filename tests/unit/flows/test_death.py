@@ -193,7 +193,8 @@ class DeathTestCase(base.KitTestCase):
         self.assertEqual(b'theirs', (self.files.volumes / 'w').read_bytes())
         self.assertEqual([], self.catalog.ledger())
 
-    def test_when_who_made_a_volume_is_unknown_then_it_stays(self) -> None:
+    def dies_creating(self) -> None:
+        """Die when the new volume of a restore is made, and not noted."""
         self.dies(
             lambda: self.connect().restore_backup(
                 self.good.backup_id, new='local:w'
@@ -202,12 +203,28 @@ class DeathTestCase(base.KitTestCase):
                 ledger.Ledger, 'describe', lambda *unused: os._exit(_KILLED)
             ),
         )
-        with self.assertLogs('backupkit', 'WARNING'):
-            self.kit.doctor(clear=True)
         self.assertTrue((self.files.volumes / 'w').exists())
-        self.assertEqual(1, len(self.catalog.ledger()))
-        self.kit.delete_volume('local:w')
+
+    def test_when_who_made_a_volume_is_unknown_then_it_stays(self) -> None:
+        for tells, content in ((False, b''), (True, b'theirs')):
+            with self.subTest(content=content):
+                self.dies_creating()
+                self.files.tells_allocation = tells
+                if content:
+                    (self.files.volumes / 'w').write_bytes(content)
+                with self.assertLogs('backupkit', 'WARNING'):
+                    self.kit.doctor(clear=True)
+                self.assertTrue((self.files.volumes / 'w').exists())
+                self.assertEqual(1, len(self.catalog.ledger()))
+                self.kit.delete_volume('local:w')
+                self.kit.doctor(clear=True)
+                self.assert_cleared()
+
+    def test_when_it_is_unknown_but_empty_then_it_goes(self) -> None:
+        self.dies_creating()
+        self.files.tells_allocation = True
         self.kit.doctor(clear=True)
+        self.assertFalse((self.files.volumes / 'w').exists())
         self.assert_cleared()
 
     def test_when_a_delete_died_then_the_next_goes_on(self) -> None:

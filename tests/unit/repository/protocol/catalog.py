@@ -12,8 +12,10 @@
 
 """The catalog of the model: each method is one transaction."""
 
-import dataclasses
+from __future__ import annotations
+
 from collections.abc import Iterable
+import dataclasses
 from typing import Any
 
 from tests.unit.repository.protocol import values

@@ -12,6 +12,8 @@
 
 """The other ends of a run in the model: abort, delete, damage found."""
 
+from __future__ import annotations
+
 from tests.unit.repository.protocol import catalog
 from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import store

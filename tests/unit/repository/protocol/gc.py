@@ -12,6 +12,8 @@
 
 """The model's gc: condemn, keep the barrier, wait, look again, delete."""
 
+from __future__ import annotations
+
 from tests.unit.repository.protocol import catalog
 from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import store

@@ -12,6 +12,8 @@
 
 """What must hold after every call, and what when all is quiet again."""
 
+from __future__ import annotations
+
 from tests.unit.repository.protocol import values
 from tests.unit.repository.protocol import world
 

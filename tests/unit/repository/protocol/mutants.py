@@ -12,6 +12,8 @@
 
 """The rules of the protocol that can be broken on purpose, one at a time."""
 
+from __future__ import annotations
+
 import dataclasses
 import enum
 
@@ -34,6 +36,7 @@ class Mutant(enum.Enum):
     REWRITTEN = 'a resumed commit puts another manifest'
     INDEX_SHARED = 'two attempts put one index'
     INDEX_UNCHECKED = 'reuse of a pack whose index is not looked at'
+    PUT_FORGOTTEN = 'revert forgets that its put may still arrive'
     LATE_LEFT = 'gc leaves the late manifest of a deleted run'
 
 

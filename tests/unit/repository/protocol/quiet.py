@@ -12,6 +12,8 @@
 
 """What happens when all actors are gone: recovery, then gc."""
 
+from __future__ import annotations
+
 from tests.unit.repository.protocol import ending
 from tests.unit.repository.protocol import gc
 from tests.unit.repository.protocol import invariants

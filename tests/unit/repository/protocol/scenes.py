@@ -12,13 +12,17 @@
 
 """Small casts in which a broken rule shows."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+import dataclasses
+
+from tests.unit.repository.protocol import catalog
 from tests.unit.repository.protocol import ending
 from tests.unit.repository.protocol import gc
 from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import quiet
+from tests.unit.repository.protocol import store
 from tests.unit.repository.protocol import values
 from tests.unit.repository.protocol import world
 from tests.unit.repository.protocol import writer
@@ -30,6 +34,39 @@ Part = Callable[[mutants.Plan, str], values.Steps[None]]
 def backup(*chunks: str) -> Part:
     """Return a writer."""
     return lambda plan, name: writer.backup(plan, name, chunks)
+
+
+def unanswered(*chunks: str) -> Part:
+    """Return a writer that gets no answer to its manifest, and reverts."""
+    return lambda plan, name: _give_up(plan, name, chunks)
+
+
+def _give_up(
+    plan: mutants.Plan, name: str, chunks: tuple[str, ...]
+) -> values.Steps[None]:
+    steps = writer.backup(plan, name, chunks)
+    call = next(steps)
+    while not values.is_commit(call):
+        try:
+            call = steps.send((yield call))
+        except StopIteration:
+            return
+    number = values.owner(call.arguments[0])
+    sent = plan.mutant is not mutants.Mutant.PUT_FORGOTTEN
+    yield from ending.abort(plan, number, name, sent=sent)
+
+
+def request(number: int) -> Part:
+    """Return the manifest's put of a run, on its own way to the store."""
+    return lambda plan, name: _arrive(number)
+
+
+def _arrive(number: int) -> values.Steps[None]:
+    runs = dict((yield from values.ask(catalog.Catalog.rows)))
+    document = runs[number].document if number in runs else None
+    if document is not None:
+        name = values.manifest_name(number)
+        yield from values.ask(store.Store.put, name, document)
 
 
 def resume(number: int, *chunks: str) -> Part:
@@ -83,72 +120,130 @@ class Scene:
         return now
 
 
-M = mutants.Mutant
-COMMITTED = {'writer 1': backup('x')}
-DELETED = {**COMMITTED, 'deleter 1': delete(1)}
+_M = mutants.Mutant
+COMMITTED = {'writer1': backup('x')}
+DELETED = {**COMMITTED, 'deleter': delete(1)}
 REUSE = Scene(
     before=COMMITTED,
-    cast={'writer 2': backup('x'), 'deleter 1': delete(1), 'gc': collect()},
+    cast={'writer2': backup('x'), 'deleter': delete(1), 'gc': collect()},
 )
 ABORT = Scene(
-    cast={'writer 1': backup('x'), 'aborter': abort(1), 'gc': collect()}
+    cast={'writer1': backup('x'), 'aborter': abort(1), 'gc': collect()}
 )
 
 #: The scene that shows each mutant.
-SCENES = {
-    M.LIST_BEFORE_REGISTERING: REUSE,
-    M.NO_STAT: Scene(
-        before={**DELETED, 'gc': collect()}, cast={'writer 2': backup('x')}
+SCENES: Mapping[mutants.Mutant, Scene] = {
+    _M.LIST_BEFORE_REGISTERING: REUSE,
+    _M.NO_STAT: Scene(
+        before={**DELETED, 'gc': collect()}, cast={'writer2': backup('x')}
     ),
-    M.UNCOMMITTED: Scene(
+    _M.UNCOMMITTED: Scene(
         cast={
-            'writer 1': backup('x'),
-            'writer 2': backup('x'),
+            'writer1': backup('x'),
+            'writer2': backup('x'),
             'aborter': abort(1),
         }
     ),
-    M.NO_TOMBSTONE: ABORT,
-    M.LIST_EMPTIED_FIRST: REUSE,
-    M.REACHED_UNLISTED: Scene(
+    _M.NO_TOMBSTONE: ABORT,
+    _M.LIST_EMPTIED_FIRST: REUSE,
+    _M.REACHED_UNLISTED: Scene(
         before={**COMMITTED, 'verifier': verify(1)},
         cast={
-            'gc 1': collect(),
-            'gc 2': collect(),
-            'writer 2': backup('x'),
-            'deleter 1': delete(1),
+            'gc1': collect(),
+            'gc2': collect(),
+            'writer2': backup('x'),
+            'deleter': delete(1),
         },
     ),
-    M.NO_WAIT: REUSE,
-    M.BARRIER_FIRST: REUSE,
-    M.ABORTING_NOT_LIVE: ABORT,
-    M.ABORT_UNCHECKED: Scene(
+    _M.NO_WAIT: REUSE,
+    _M.BARRIER_FIRST: REUSE,
+    _M.ABORTING_NOT_LIVE: ABORT,
+    _M.ABORT_UNCHECKED: Scene(
         cast={
-            'writer 1': backup('x'),
+            'writer1': backup('x'),
             'aborter': abort(1),
-            'writer 2': backup('x'),
-            'deleter 1': delete(1),
+            'writer2': backup('x'),
+            'deleter': delete(1),
         }
     ),
-    M.TOMBSTONE_SWEPT: ABORT,
-    M.RACY_ABORT: dataclasses.replace(ABORT, racy=True),
-    M.REWRITTEN: Scene(
-        racy=True, cast={'writer 1': backup('x'), 'resumer': resume(1, 'x')}
+    _M.TOMBSTONE_SWEPT: ABORT,
+    _M.RACY_ABORT: dataclasses.replace(ABORT, racy=True),
+    _M.REWRITTEN: Scene(
+        racy=True, cast={'writer1': backup('x'), 'resumer': resume(1, 'x')}
     ),
-    M.INDEX_SHARED: Scene(
-        cast={'writer 1': backup('x'), 'resumer': resume(1, 'x')}
+    _M.INDEX_SHARED: Scene(
+        cast={'writer1': backup('x'), 'resumer': resume(1, 'x')}
     ),
-    M.INDEX_UNCHECKED: Scene(
+    _M.INDEX_UNCHECKED: Scene(
         before=DELETED,
         lagging=True,
-        listed=('1/manifest', '1/index-writer 1'),
-        cast={'writer 2': backup('x'), 'gc': collect()},
+        listed=('1/manifest', '1/index-writer1'),
+        cast={'writer2': backup('x'), 'gc': collect()},
     ),
-    M.LATE_LEFT: Scene(
+    _M.PUT_FORGOTTEN: Scene(
         cast={
-            'writer 1': backup('x'),
+            'writer1': unanswered('x'),
+            'gc': collect(),
+            'request': request(1),
+        }
+    ),
+    _M.LATE_LEFT: Scene(
+        cast={
+            'writer1': backup('x'),
             'resumer': resume(1, 'x'),
-            'deleter 1': delete(1),
+            'deleter': delete(1),
             'gc': collect(),
         }
+    ),
+}
+
+_ENDS = {
+    'writer1': backup('x'),
+    'resumer': resume(1, 'x'),
+    'aborter': abort(1),
+    'deleter': delete(1),
+    'gc': collect(),
+}
+
+#: Larger casts for the protocol as it should be.
+ENSEMBLES: Mapping[str, Scene] = {
+    'reuse beside two gcs': Scene(
+        before=COMMITTED,
+        cast={
+            'writer2': backup('x'),
+            'deleter': delete(1),
+            'gc1': collect(),
+            'gc2': collect(),
+        },
+    ),
+    'reuse that is aborted': Scene(
+        before=COMMITTED,
+        cast={
+            'writer2': backup('x'),
+            'aborter': abort(2),
+            'deleter': delete(1),
+            'gc': collect(),
+        },
+    ),
+    'every end of a run': Scene(cast=_ENDS),
+    'every end of a run, on a racy store': Scene(cast=_ENDS, racy=True),
+    'two aborters': Scene(
+        cast={
+            'writer1': backup('x'),
+            'aborter1': abort(1),
+            'aborter2': abort(1),
+            'deleter': delete(1),
+            'gc': collect(),
+        }
+    ),
+    'reuse over late listings': Scene(
+        before=COMMITTED,
+        lagging=True,
+        listed=('1/manifest',),
+        cast={
+            'writer2': backup('x'),
+            'deleter': delete(1),
+            'gc': collect(),
+        },
     ),
 }

@@ -12,9 +12,11 @@
 
 """A search of every interleaving that has few switches between actors."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 import dataclasses
 import heapq
-from collections.abc import Iterator
 
 from tests.unit.repository.protocol import invariants
 from tests.unit.repository.protocol import mutants
@@ -40,6 +42,18 @@ class Found:
     steps: tuple[Step, ...]
     violation: str
 
+    def describe(self) -> str:
+        """Return the schedule as text: a turn of an actor, call by call."""
+        lines = []
+        last = ''
+        for step in self.steps:
+            if step.actor != last:
+                lines.append(step.actor)
+                last = step.actor
+            words = ' '.join(_words(step.call))
+            lines.append(f'    {step.call.method} {words}'.rstrip())
+        return '\n'.join([*lines, f'-> {self.violation}', ''])
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Mind:
@@ -64,22 +78,28 @@ class _Node:
     state: _State
     minds: tuple[_Mind, ...]
     last: _Mind | None
-    trace: tuple['_Node', Step] | None
+    trace: tuple[_Node, Step] | None
 
 
 class Search:
     """Look for a violation, fewest switches first, then fewest calls.
 
     An actor that is left in the middle may never run again: so a pause of
-    any length is part of every search. In each state that the world comes
-    to, the search also tries what happens if all actors are lost there.
+    any length is part of every search. With `losses` the search also tries,
+    in each state that the world comes to, what is left if all actors are
+    lost there.
     """
 
     def __init__(
-        self, scene: scenes.Scene, mutant: mutants.Mutant | None
+        self,
+        scene: scenes.Scene,
+        mutant: mutants.Mutant | None = None,
+        *,
+        losses: bool = True,
     ) -> None:
         self.plan = mutants.Plan(racy=scene.racy, mutant=mutant)
         self.scene = scene
+        self.losses = losses
         self.names = tuple(scene.cast)
         self.seen: set[object] = set()
         self._minds: dict[object, _Mind] = {}
@@ -142,7 +162,8 @@ class Search:
     def _state(self, now: world.World) -> _State:
         key = now.key()
         if key not in self._states:
-            quiet.quieten(now.copy(), self.plan)
+            if self.losses:
+                quiet.quieten(now.copy(), self.plan)
             self._states[key] = _State(len(self._states), now)
         return self._states[key]
 
@@ -172,6 +193,16 @@ class Search:
             invariants.check(now)
             state = self._state(now)
         return state, self._mind(mind.place, (*mind.replies, reply))
+
+
+def _words(call: values.Call) -> Iterator[str]:
+    for argument in call.arguments:
+        if isinstance(argument, tuple):
+            yield ', '.join(argument)
+        elif isinstance(argument, values.Body):
+            yield type(argument).__name__.lower()
+        elif argument not in (None, ''):
+            yield str(argument)
 
 
 def _leaves(node: _Node, mind: _Mind) -> bool:

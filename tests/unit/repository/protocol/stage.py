@@ -12,18 +12,19 @@
 
 """A stage on which any number of actors come, make calls, and are lost."""
 
+from __future__ import annotations
+
 import dataclasses
 
 from tests.unit.repository.protocol import ending
 from tests.unit.repository.protocol import invariants
 from tests.unit.repository.protocol import mutants
-from tests.unit.repository.protocol import quiet
 from tests.unit.repository.protocol import scenes
 from tests.unit.repository.protocol import values
 from tests.unit.repository.protocol import world
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class Player:
     """Hold an actor that waits for its next call to be made."""
 
@@ -69,7 +70,7 @@ class Stage:
         If it waits for the answer to its manifest's put, that request may
         still arrive, as late as it likes.
         """
-        sent = _is_sent(player.call)
+        sent = values.is_commit(player.call)
         for number, row in self.world.rows():
             if row.attempt != player.name:
                 continue
@@ -85,11 +86,6 @@ class Stage:
         """Lose an actor for good, wherever it is."""
         self.players.remove(player)
 
-    def quieten(self) -> None:
-        """Lose all actors, recover, and check what is left."""
-        self.players.clear()
-        quiet.quieten(self.world, self.plan)
-
     def _make_call(self, player: Player, choice: int) -> None:
         choice %= self.world.outcomes(player.call)
         reply = self.world.apply(player.call, choice)
@@ -99,12 +95,6 @@ class Stage:
             player.call = player.steps.send(reply)
         except StopIteration:
             self.players.remove(player)
-
-
-def _is_sent(call: values.Call) -> bool:
-    return call.method in ('put', 'write') and isinstance(
-        call.arguments[1], values.Manifest
-    )
 
 
 def _arrive(call: values.Call) -> values.Steps[None]:

@@ -12,6 +12,8 @@
 
 """The store of the model: what one call does, and what it may hide."""
 
+from __future__ import annotations
+
 from tests.unit.repository.protocol import values
 
 

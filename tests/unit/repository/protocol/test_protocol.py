@@ -12,8 +12,11 @@
 
 """The protocol keeps its promises, whatever comes between two calls."""
 
+from __future__ import annotations
+
 import os
 from typing import ClassVar
+import unittest
 
 import hypothesis
 from hypothesis import stateful
@@ -22,14 +25,17 @@ from hypothesis import strategies
 from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import quiet
 from tests.unit.repository.protocol import scenes
+from tests.unit.repository.protocol import search
 from tests.unit.repository.protocol import stage
 
-LONG = os.environ.get('HYPOTHESIS_PROFILE') == 'long'
+THOROUGH = os.environ.get('HYPOTHESIS_PROFILE') == 'thorough'
 
+#: What is not said here comes from the profile of all tests. By default
+#: every run plays the same examples.
 SETTINGS = hypothesis.settings(
-    max_examples=5000 if LONG else 60,
+    max_examples=2000 if THOROUGH else 100,
     stateful_step_count=40,
-    derandomize=not LONG,
+    derandomize=not THOROUGH,
     database=None,
     deadline=None,
     suppress_health_check=list(hypothesis.HealthCheck),
@@ -128,13 +134,51 @@ class ProtocolMachine(stateful.RuleBasedStateMachine):
 
 
 class LaggingMachine(ProtocolMachine):
+    """Do so on a store whose listings are late."""
+
     lagging = True
 
 
 class RacyMachine(ProtocolMachine):
+    """Do so on a store whose put if absent is two calls."""
+
     racy = True
 
 
 class LaggingRacyMachine(ProtocolMachine):
+    """Do so on a store that is both."""
+
     lagging = True
     racy = True
+
+
+class MachineTest(unittest.TestCase):
+    """Any number of actors, at random."""
+
+    def test_when_anything_comes_between_then_nothing_is_lost(self) -> None:
+        stateful.run_state_machine_as_test(ProtocolMachine, settings=SETTINGS)
+
+    def test_when_listings_are_late_then_nothing_is_lost(self) -> None:
+        stateful.run_state_machine_as_test(LaggingMachine, settings=SETTINGS)
+
+    def test_when_puts_race_then_nothing_is_lost(self) -> None:
+        stateful.run_state_machine_as_test(RacyMachine, settings=SETTINGS)
+
+    def test_when_listings_are_late_and_puts_race_then_nothing_is_lost(
+        self,
+    ) -> None:
+        stateful.run_state_machine_as_test(
+            LaggingRacyMachine, settings=SETTINGS
+        )
+
+
+class SearchTest(unittest.TestCase):
+    """A few actors, in every order with few switches between them."""
+
+    def test_when_rules_hold_then_no_ensemble_breaks_a_promise(self) -> None:
+        for name, scene in scenes.ENSEMBLES.items():
+            with self.subTest(name):
+                switches = scene.switches + THOROUGH
+                searched = search.Search(scene)
+                self.assertIsNone(searched.run(switches))
+                self.assertGreater(len(searched.seen), 10_000)

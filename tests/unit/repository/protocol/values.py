@@ -12,9 +12,11 @@
 
 """What the model is made of: objects, rows, calls and names."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
 import dataclasses
 import enum
-from collections.abc import Callable, Generator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 P = ParamSpec('P')
@@ -114,6 +116,13 @@ def ask(
     """Make one call of the world, as one step of an actor."""
     reply: T = yield Call(method.__name__, args, tuple(kwargs.items()))
     return reply
+
+
+def is_commit(call: Call) -> bool:
+    """Tell whether a call is about to put a manifest."""
+    return call.method in ('put', 'write') and isinstance(
+        call.arguments[1], Manifest
+    )
 
 
 def owner(name: str) -> int:

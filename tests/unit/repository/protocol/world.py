@@ -12,6 +12,8 @@
 
 """The whole world of the model: a store, a catalog, a host's cache."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from tests.unit.repository.protocol import catalog
@@ -32,7 +34,7 @@ class World(store.Store, catalog.Catalog):
         catalog.Catalog.__init__(self)
         self.cache: frozenset[values.Place] = frozenset()
 
-    def copy(self) -> 'World':
+    def copy(self) -> World:
         """Return a world that can change without changing this one."""
         twin = World(lagging=self.lagging, racy=self.racy)
         twin.objects = dict(self.objects)

@@ -12,6 +12,8 @@
 
 """The writer of the model: a backup, its commit, and its resumption."""
 
+from __future__ import annotations
+
 from tests.unit.repository.protocol import catalog
 from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import store

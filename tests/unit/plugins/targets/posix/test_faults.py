@@ -194,7 +194,7 @@ class WritingTest(base.StoreTestCase):
                 return real(fd, min(length, 999), offset)
             if name == 'preadv':
                 fd, buffers, offset = args
-                return real(fd, [buffers[0][:77]], offset)
+                return real(fd, [memoryview(buffers[0])[:77]], offset)
             return real(*args, **kwargs)
 
         buffers = [bytearray(1), bytearray(500), bytearray(9499)]
@@ -360,6 +360,9 @@ class SeamTest(base.StoreTestCase):
             self.store.put('d/x', [b'data'])
             self.store.get('d/x')
             self.store.get_into('d/x', 0, [bytearray(4)])
+            self.store.put('d/large', [bytes(1 << 20)])
+            self.store.get_into('d/large', 0, [bytearray(1 << 20)])
+            self.store.delete('d/large')
             self.assertEqual(['d/x'], self.names())
             self.store.delete('d/x')
             with self.assertRaises(errors.TargetFull):

@@ -11,31 +11,31 @@
 # under the License.
 
 
-"""The round trip from memory to memory."""
+"""The driver ``posix``, in front of the suite of a target."""
 
 import unittest
 
 from backupkit.drivers import target as target_
-from backupkit.drivers import volume as volume_
-from backupkit.testing.memory import array
-from backupkit.testing.memory import store
-from backupkit.testing import roundtrip
 from backupkit.testing import sections
+from backupkit.testing import target
+from tests.conformance import places
 
 
-class MemoryRoundTripTest(roundtrip.RoundTripSuite, unittest.TestCase):
+class PosixTargetTest(target.TargetSuite, unittest.TestCase):
     def setUp(self) -> None:
-        self.addCleanup(array.discard, self.id())
-        self.addCleanup(store.discard, self.id())
+        self.directory = places.directory(self)
         super().setUp()
 
-    def make_driver(self) -> volume_.VolumeDriver:
-        return sections.load_volume_driver('memory', array=self.id())
-
     def make_target(self) -> target_.Target:
+        return self.load(self.directory)
+
+    def make_missing_target(self) -> target_.Target:
+        return self.load(f'{self.directory}/no/such')
+
+    def load(self, path: str) -> target_.Target:
         return sections.load_target(
-            'memory',
-            medium=self.id(),
-            chunk_size_bytes=65536,
-            pack_size_bytes=1048576,
+            'posix',
+            backup_posix_path=path,
+            chunk_size_bytes=16384,
+            pack_size_bytes=131072,
         )
