@@ -56,18 +56,25 @@ def clear_dead(
     given.
 
     :returns: the runs that were ended
+    :raises errors.BackupkitError: one of volume or backup could not be
     """
     everything = volume is None and backup_id is None
     ended = []
     for run in dead(session):
         own = model.VolumeRef(run.backend, run.volume_id)
-        if everything or own == volume or run.backup_id == backup_id:
-            LOG.warning(
-                'run %d on %s died: undoing what it left',
-                run.number,
-                run.host,
-            )
+        if not (everything or own == volume or run.backup_id == backup_id):
+            continue
+        LOG.warning(
+            'run %d on %s died: undoing what it left', run.number, run.host
+        )
+        try:
             end(session, environment, run, f'its process died on {run.host}')
+        except errors.BackupkitError as exc:
+            # In the way of nobody else it can wait.
+            if not everything:
+                raise
+            LOG.warning('run %d could not be ended: %s', run.number, exc)
+        else:
             ended.append(run)
     return ended
 

@@ -19,7 +19,6 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from backupkit.api import aftermath
-from backupkit.api import reserve
 from backupkit.api import results
 from backupkit.api import runs
 from backupkit.api import session as session_
@@ -29,6 +28,7 @@ from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.flows import ending
 from backupkit.flows import faults
+from backupkit.flows import reserve
 from backupkit import model
 
 if TYPE_CHECKING:
@@ -71,20 +71,22 @@ def collect(
     """Remove what no backup reaches; runs that died are ended first."""
     repository = session.repository(name)
     environment = session.environment(control)
-    with reserve.ready(session, repository.name) as attempt:
 
-        def once() -> target_.GcResult:
-            aftermath.clear_dead(session, environment)
-            aftermath.sweep(session)
-            job = _job(session, catalog_.RunKind.GC, repository)
-            with runs.registered(session, environment, job):
-                control.start('gc')
-                with faults.attributed(repository):
-                    return repository.collect(
-                        session.catalog.coordinator(), control
-                    )
+    def once() -> target_.GcResult:
+        aftermath.clear_dead(session, environment)
+        aftermath.sweep(session)
+        job = _job(session, catalog_.RunKind.GC, repository)
+        with runs.registered(session, environment, job):
+            control.start('gc')
+            with faults.attributed(repository):
+                return repository.collect(
+                    session.catalog.coordinator(), control
+                )
 
-        return attempt(once)
+    try:
+        return reserve.retry(repository, once)
+    finally:
+        reserve.keep(repository)
 
 
 def adopt(session: session_.Session, name: str | None) -> dict[str, str]:

@@ -33,7 +33,6 @@ from backupkit.flows import recovery
 
 LOG = logging.getLogger(__name__)
 
-
 #: Runs that keep what they have made when they are suspended. The others
 #: have made nothing that is worth it: they end, and are begun anew.
 _KEEPING = frozenset({catalog_.RunKind.BACKUP, catalog_.RunKind.RESTORE})
@@ -143,7 +142,7 @@ def _reverting(
         # Also a KeyboardInterrupt, where nobody handles the signal.
         if isinstance(exc, errors.Suspended) and run.kind in _KEEPING:
             raise
-        reason = str(exc) or type(exc).__name__
+        reason = str(exc) or f'interrupted by {type(exc).__name__}'
         _settle(environment, run, reason)
         with contextlib.suppress(errors.CatalogError):
             forget(environment, run)

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 from backupkit.api import aftermath
-from backupkit.api import reserve
 from backupkit.api import restores
 from backupkit.api import runs
 from backupkit.api import session as session_
@@ -29,6 +28,7 @@ from backupkit.flows import engine
 from backupkit.flows import environment as environment_
 from backupkit.flows import keys
 from backupkit.flows import plain
+from backupkit.flows import reserve
 from backupkit.flows import verify as verify_flow
 from backupkit import model
 
@@ -76,8 +76,11 @@ def delete(
     """
     row = session.catalog.backup(backup_id)
     environment = session.environment(control)
-    with reserve.ready(session, row.target) as attempt:
-        attempt(lambda: _delete(session, environment, row))
+    target = session.target(row.target)
+    try:
+        reserve.retry(target, lambda: _delete(session, environment, row))
+    finally:
+        reserve.keep(target)
     return session.catalog.backup(row.backup_id)
 
 

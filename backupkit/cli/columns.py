@@ -17,11 +17,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import enum
+import re
 from typing import Any
 
 from cliff import columns
 
 from backupkit.cli import sizes
+
+
+_BYTES = re.compile(r'\w+_bytes|bytes_\w+')
 
 
 class Size(columns.FormattableColumn[int]):
@@ -31,13 +35,22 @@ class Size(columns.FormattableColumn[int]):
         return sizes.render(self._value)
 
 
+class Text(columns.FormattableColumn[str]):
+    """What somebody else named: a table must not obey what is in it."""
+
+    def human_readable(self) -> str:
+        return printable(self._value)
+
+
 class Items(columns.FormattableColumn[Any]):
     """Several values: one a line in a table, a structure elsewhere."""
 
     def human_readable(self) -> str:
         if isinstance(self._value, Mapping):
-            return '\n'.join(f'{k}: {v}' for k, v in self._value.items())
-        return '\n'.join(_line(item) for item in self._value)
+            lines = [f'{k}: {v}' for k, v in self._value.items()]
+        else:
+            lines = [_line(item) for item in self._value]
+        return '\n'.join(map(printable, lines))
 
 
 class Drawn(columns.FormattableColumn[Any]):
@@ -70,6 +83,13 @@ def rows(
     return names, table
 
 
+def printable(text: str) -> str:
+    """Return a text in which what is not to be seen is spelt out."""
+    return ''.join(
+        char if char.isprintable() else ascii(char)[1:-1] for char in text
+    )
+
+
 def plain(value: Any) -> Any:
     """Return a value as what JSON knows."""
     if dataclasses.is_dataclass(value):
@@ -92,8 +112,10 @@ def _column(name: str, value: Any) -> Any:
     value = plain(value)
     if isinstance(value, list | dict):
         return Items(value)
-    if name.endswith('_bytes') and isinstance(value, int):
+    if _BYTES.fullmatch(name) and isinstance(value, int):
         return Size(value)
+    if isinstance(value, str) and not value.isprintable():
+        return Text(value)
     return value
 
 

@@ -30,9 +30,11 @@ gc.set_threshold(50_000, 20, 20)
 # itself; nothing here may run on it. Before anything else is imported.
 sys.modules['eventlet'] = None  # type: ignore[assignment]  # makes its import fail
 
+import io  # noqa: E402  # what comes above must come first
 import traceback  # noqa: E402  # what comes above must come first
 
 from backupkit.cli import app as app_  # noqa: E402  # see above
+from backupkit.cli import columns  # noqa: E402  # see above
 from backupkit import errors  # noqa: E402  # see above
 
 _INTERRUPTED = 130
@@ -42,6 +44,9 @@ _BROKEN_PIPE = 141
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and return the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be UTF-8: give back the bytes they are.
+        sys.stdout.reconfigure(errors='surrogateescape')
     try:
         code = app_.App().run(arguments)
         sys.stdout.flush()
@@ -66,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _fail(text: str, code: int) -> int:
-    line = ' '.join(text.splitlines())
+    line = columns.printable(' '.join(text.splitlines()))
     try:
         sys.stderr.write(f'backupkit: {line}\n')
         sys.stderr.flush()

@@ -180,7 +180,7 @@ class JsonLines:
 
 
 class Bar:
-    """A bar with rate and time left."""
+    """A bar with rate and time left, for the step that is on."""
 
     interval_seconds = BAR_SECONDS
 
@@ -190,9 +190,11 @@ class Bar:
         self._task: Any = None
 
     def show(self, progress: control_.Progress, pace: Pace) -> None:
-        """Move the bar; a new step gets a new one."""
+        """Move the bar; a new step takes the place of the last."""
         total = progress.total_bytes or None
         if self._task is None or progress.step != self._step:
+            if self._task is not None:
+                self._bars.remove_task(self._task)
             self._step = progress.step
             self._task = self._bars.add_task(self._step, total=total)
         self._bars.update(

@@ -62,12 +62,4 @@ OPTS: list[cfg.Opt] = [
         help='The most bytes of volume data that one run holds in memory, '
         'whatever the size of the volume. The default is 256 MiB.',
     ),
-    cfg.IntOpt(
-        'io_timeout_seconds',
-        default=300,
-        min=0,
-        help='How long a run waits for a target or a catalog that does not '
-        'answer before it is suspended. 0 waits for ever. The default is '
-        '5 minutes.',
-    ),
 ]

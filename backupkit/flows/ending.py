@@ -21,6 +21,7 @@ from backupkit import catalog as catalog_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.flows import faults
+from backupkit.flows import reserve
 from backupkit import model
 
 LOG = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def abandon(
     """
     catalog.abort_run(run_id)
     with faults.attributed(target):
-        if target.abort(backup_id):
+        if reserve.retry(target, lambda: target.abort(backup_id)):
             return True
         summary = target.show(backup_id)
     LOG.warning('backup %s turned out to be committed', backup_id)

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import importlib.metadata
 
 from backupkit.drivers import contract
 from backupkit.drivers import target as target_
@@ -50,16 +51,24 @@ def attributed(driver: contract.Driver) -> Iterator[None]:
         yield
     except errors.BackupkitError:
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         is_target = isinstance(driver, target_.Target)
         kind = 'target' if is_target else 'backend'
         error = errors.TargetError if is_target else errors.SourceError
         cls = type(driver)
         raise error(
             f'{kind} {driver.name}: fault in its driver '
-            f'{cls.__module__}.{cls.__qualname__}: '
+            f'{cls.__module__}.{cls.__qualname__}{_distribution(cls)}: '
             f'{type(exc).__name__}: {exc}'
         ) from exc
+
+
+def _distribution(cls: type[contract.Driver]) -> str:
+    """Tell in which distribution a driver came, if that can be told."""
+    package = cls.__module__.partition('.')[0]
+    for name in importlib.metadata.packages_distributions().get(package, ()):
+        return f' of {name} {importlib.metadata.version(name)}'
+    return ''
 
 
 @contextlib.contextmanager

@@ -222,6 +222,8 @@ class Collector:
     def _clear(self, seen: _Seen, deleted: set[layout.PackId]) -> None:
         """Remove indexes and tombstones of which no pack is left."""
         store = self._repository.store
+        # In this order: a run that registers in between is in neither.
+        known = set(self._coordinator.known(self._id))
         live = set(self._coordinator.live(self._id))
         packs = seen.packs.keys() | seen.moved
         kept = {pack.owner for pack in packs - deleted}
@@ -234,6 +236,13 @@ class Collector:
             # After the packs, and only where no writer can still come.
             store.delete(layout.manifest(owner))
             forgotten.append(owner)
+        if store.capabilities.list_complete:
+            # Nothing is there but what was listed or is told by its name.
+            forgotten += [
+                owner
+                for owner in known - seen.owners - live
+                if self._is_free(layout.manifest(owner))
+            ]
         self._coordinator.forget(self._id, forgotten)
         self._clear_notes(deleted)
 
@@ -253,12 +262,13 @@ class Collector:
                 note = damage_.read(store.get(stat.name), stat.name)
             except (errors.FormatError, errors.ObjectNotFound):
                 continue
-            if all(self._is_gone(pack) for pack in note.all_packs):
+            if all(self._is_free(pack.name) for pack in note.all_packs):
                 store.delete(stat.name)
 
-    def _is_gone(self, pack: layout.PackId) -> bool:
+    def _is_free(self, name: str) -> bool:
+        """Tell whether there is no object of this name."""
         try:
-            self._repository.store.stat(pack.name)
+            self._repository.store.stat(name)
         except errors.ObjectNotFound:
             return True
         return False

@@ -171,6 +171,7 @@ class Creation:
             if parent and parent.sound
             else None
         )
+        control.start('backup', request.volume.size_bytes)
         try:
             with contextlib.closing(open_reader(since)) as reader:
                 move(reader, writer, control, chunk_bytes)

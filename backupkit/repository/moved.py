@@ -95,7 +95,7 @@ class Moves:
         self._kept: collections.OrderedDict[
             layout.PackId, index.Segment | None
         ] = collections.OrderedDict()
-        self._kept_bytes = 0
+        self.kept_bytes = 0
 
     def note_gone(self, pack: layout.PackId) -> bool:
         """Note that a pack is gone; tell whether that was news."""
@@ -132,9 +132,9 @@ class Moves:
         with self._lock:
             if pack not in self._kept:
                 self._kept[pack] = segment
-                self._kept_bytes += _size(segment)
-            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
-                self._kept_bytes -= _size(self._kept.popitem(last=False)[1])
+                self.kept_bytes += _size(segment)
+            while self.kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+                self.kept_bytes -= _size(self._kept.popitem(last=False)[1])
         return segment
 
 

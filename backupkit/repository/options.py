@@ -28,8 +28,9 @@ OPTIONS = [
         'compression_level',
         min=-7,
         max=22,
-        help='Level of the codec, in its own scale. By default 1 for zstd '
-        'and zlib and 0 for lz4: the quickest that shrink well.',
+        help='Level of the codec, in its own scale. By default 1 for '
+        'zlib, 0 for lz4, and for zstd level 1 with longer matches: the '
+        'quickest that shrink well.',
     ),
     cfg.IntOpt(
         'chunk_size_bytes',

@@ -53,7 +53,10 @@ class DiskShelf:
     """
 
     def __init__(self, path: pathlib.Path, digest_name: str) -> None:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for made in (path.parent, path):
+            if not made.is_dir():
+                made.mkdir(parents=True, exist_ok=True)
+                made.chmod(0o770)
         self._path = path
         self._digest = digest_name
         self._maps: list[mmap.mmap] = []
@@ -87,9 +90,7 @@ class DiskShelf:
                 if known.isdisjoint(owners):
                     listed[name] = owners
             dropped = self._merge(listed)
-            temporary = self._path / f'.{secrets.token_hex(4)}'
-            temporary.write_text(json.dumps(listed))
-            temporary.replace(self._path / _LIST)
+            self._replace_list(listed)
             for name in {*dropped, *self._pending} - listed.keys():
                 (self._path / name).unlink(missing_ok=True)
         self._pending = {}
@@ -108,6 +109,12 @@ class DiskShelf:
         except (ValueError, AttributeError, TypeError) as exc:
             LOG.warning('the index cache %s is dropped: %s', self._path, exc)
             return {}
+
+    def _replace_list(self, listed: dict[str, list[str]]) -> None:
+        temporary = self._path / f'.{secrets.token_hex(4)}'
+        temporary.write_text(json.dumps(listed))
+        temporary.chmod(0o660)
+        temporary.replace(self._path / _LIST)
 
     def _load(self) -> None:
         """Open all segments of the list.
@@ -143,9 +150,7 @@ class DiskShelf:
         with self._locked():
             listed = self._listed()
             if listed.pop(name, None) is not None:
-                temporary = self._path / f'.{secrets.token_hex(4)}'
-                temporary.write_text(json.dumps(listed))
-                temporary.replace(self._path / _LIST)
+                self._replace_list(listed)
             (self._path / name).unlink(missing_ok=True)
 
     def _open(self, name: str) -> index.Segment:
@@ -159,6 +164,7 @@ class DiskShelf:
     def _write(self, parts: Iterable[bytes]) -> str:
         name = f'{secrets.token_hex(8)}.idx'
         with (self._path / name).open('xb') as file:
+            os.fchmod(file.fileno(), 0o660)
             for part in parts:
                 file.write(part)
         return name
@@ -166,6 +172,8 @@ class DiskShelf:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         with (self._path / 'lock').open('ab') as file:
+            with contextlib.suppress(PermissionError):
+                os.fchmod(file.fileno(), 0o660)
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

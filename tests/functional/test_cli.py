@@ -321,6 +321,26 @@ class OutputTest(CliTest):
         finally:
             os.close(writing)
 
+    def test_when_a_name_is_no_utf_8_then_its_bytes_come_back(self) -> None:
+        name = b'db\xff\x1b[2J'
+        path = os.fsencode(self.volumes) + b'/' + name
+        pathlib.Path(os.fsdecode(path)).touch()
+
+        def listed(form: str) -> bytes:
+            done = subprocess.run(
+                [
+                    *(_PROGRAM, '--config-file', str(self.config)),
+                    *('volume', 'list', '-f', form, '-c', 'volume'),
+                ],
+                capture_output=True,
+                env=self.environment(),
+                check=True,
+            )
+            return done.stdout
+
+        self.assertIn(listed('value'), (b'', b'local:' + name + b'\n'))
+        self.assertNotIn(b'\x1b', listed('table'))
+
     def test_when_stdout_is_full_then_it_is_told(self) -> None:
         full = os.open('/dev/full', os.O_WRONLY)
         try:
@@ -329,6 +349,28 @@ class OutputTest(CliTest):
             os.close(full)
         self.assertEqual(1, code)
         self.assertRegex(stderr, '^backupkit: error: .*No space left.*\n$')
+
+
+class StartTest(CliTest):
+    def test_when_a_catalog_is_listed_then_little_is_imported(self) -> None:
+        done = subprocess.run(
+            [
+                *(sys.executable, '-X', 'importtime', _PROGRAM),
+                *('--config-file', str(self.config), 'backup', 'list'),
+            ],
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+            check=True,
+        )
+        imported = {
+            line.rpartition('|')[2].strip()
+            for line in done.stderr.splitlines()
+        }
+        self.assertIn('backupkit.catalog', imported)
+        heavy = {'alembic', 'eventlet', 'os_brick', 'oslo_log.log', 'rich'}
+        heavy |= {'oslo_service', 'taskflow', 'yaml', 'pbr', 'zstandard'}
+        self.assertEqual(set(), heavy & imported)
 
 
 class NoConfigurationTest(CliTest):
@@ -476,6 +518,14 @@ class RefusalTest(CliTest):
     def test_when_the_catalog_is_broken_then_5(self) -> None:
         (self.root / 'catalog.sqlite').write_bytes(b'no database' * 1000)
         self.refused(5, 'catalog', 'backup', 'list')
+
+    def test_when_the_target_may_not_be_written_then_5(self) -> None:
+        self.fill()
+        made = self.show('backup', 'create', 'local:db01')
+        self.configure('driver = posix', 'driver = posix\nread_only = true')
+        self.refused(5, 'repo', 'backup', 'create', 'local:db01')
+        self.refused(5, 'repo', 'backup', 'delete', made['id'], '--yes')
+        self.show('backup', 'restore', made['id'], '--new', 'local:x')
 
     def test_when_another_catalog_writes_then_6(self) -> None:
         self.fill()

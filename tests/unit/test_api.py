@@ -401,7 +401,7 @@ class UpkeepTestCase(base.KitTestCase):
             mock.patch.object(
                 repository_target.RepositoryTarget, 'delete', full
             ),
-            self.assertLogs('backupkit.api', 'WARNING'),
+            self.assertLogs('backupkit.flows', 'WARNING'),
         ):
             row = self.kit.delete_backup(self.row.backup_id)
         self.assertEqual(model.BackupStatus.DELETED, row.status)
@@ -409,6 +409,22 @@ class UpkeepTestCase(base.KitTestCase):
         self.kit.collect_garbage()
         self.kit.collect_garbage()
         self.assertIn('reserve', self.medium.objects)
+
+    def test_when_a_backup_fills_the_target_then_it_is_undone(self) -> None:
+        self.medium.limit_bytes = self.medium.used_bytes()
+        before = set(self.medium.objects)
+        self.write(bytes(range(256)) * 1000)
+        with (
+            self.assertRaises(errors.TargetFull),
+            self.assertLogs('backupkit.flows', 'WARNING'),
+        ):
+            self.kit.create_backup('local:v')
+        row = self.last_row()
+        self.assertEqual(model.BackupStatus.ERROR, row.status)
+        left = set(self.medium.objects) - before
+        self.assertEqual(1, len(left), left)
+        self.assertIn(row.backup_id, left.pop())
+        self.assert_nothing_left()
 
     def test_when_the_catalog_is_full_then_likewise(self) -> None:
         register = catalog_.Catalog.register_run
@@ -420,7 +436,7 @@ class UpkeepTestCase(base.KitTestCase):
 
         with (
             mock.patch.object(catalog_.Catalog, 'register_run', full),
-            self.assertLogs('backupkit.api', 'WARNING'),
+            self.assertLogs('backupkit.flows', 'WARNING'),
         ):
             self.kit.delete_backup(self.row.backup_id)
         self.assertEqual(model.BackupStatus.DELETED, self.status())

@@ -47,7 +47,7 @@ class FaultTests(case.TargetCase):
         self.cycle.backup(self.kept)
         self.cycle.collect()
         self.before = self.objects()
-        faults = faults_.Faults()
+        faults = faults_.Faults(errors.TargetError)
         inject(repository, faults)
         return repository, faults
 
@@ -115,7 +115,7 @@ class FaultTests(case.TargetCase):
         repository = self.repository()
         if repository is None:
             return
-        faults = faults_.Faults()
+        faults = faults_.Faults(errors.TargetError)
         inject(repository, faults)
         volume = self.make_volume(SMALL)
 
@@ -217,10 +217,14 @@ class FaultTests(case.TargetCase):
             faults_.until_it_passes(begun[1], collect, check, fault=self.fault)
 
     def test_verify_when_an_object_is_damaged_then_found(self) -> None:
-        """Guards: Target.verify, Target.restore raises IntegrityError."""
+        """Guards: Target.verify, Target.restore raises IntegrityError,
+
+        Target.show raises IntegrityError.
+        """
         begun = self.begin()
         if begun is None:
             return
+        refused = 0
         with begun[0].open() as opened:
             for name in sorted(self.before):
                 data = opened.get(name)
@@ -231,9 +235,23 @@ class FaultTests(case.TargetCase):
                 opened.delete(name)
                 opened.put(name, [broken])
                 self.assert_damage_is_found(name)
+                refused += self.count_refused()
                 opened.delete(name)
                 opened.put(name, [data])
+        self.assertGreaterEqual(refused, len(self.kept.history))
         self.assert_nothing_lost()
+
+    def count_refused(self) -> int:
+        """Count the backups that cannot be shown, because of damage."""
+        refused = 0
+        for backup_id in self.kept.history:
+            try:
+                self.assertEqual(
+                    backup_id, self.target.show(backup_id).backup_id
+                )
+            except errors.IntegrityError:
+                refused += 1
+        return refused
 
     def assert_damage_is_found(self, name: str) -> None:
         """Assert that damage is found, and never restored as good."""

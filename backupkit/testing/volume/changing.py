@@ -27,7 +27,7 @@ class ChangeTests(case.VolumeCase):
     """Tests of ``changed_extents``."""
 
     def test_changed_when_not_capable_then_not_supported(self) -> None:
-        """Guards: VolumeDriver.changed_extents, VolumeCapabilities."""
+        """Guards: VolumeCapabilities.changed_extents."""
         if self.effective.changed_extents:
             return
         volume_id, _ = self.make_filled()

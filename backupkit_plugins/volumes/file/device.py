@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import stat
@@ -27,7 +28,7 @@ from backupkit_plugins.volumes.file import usage
 def describe(path: str) -> model.Volume:
     """Describe an allowed device as a volume; its id is its path.
 
-    :raises errors.SourceError: it is not there, or no block device
+    :raises errors.SourceError: it is not there, no block device, or empty
     """
     try:
         claimed = usage.is_claimed(path)
@@ -35,6 +36,10 @@ def describe(path: str) -> model.Volume:
         number = os.stat(path).st_rdev
     except OSError as exc:
         raise paths.explain(path, exc) from exc
+    if not size:
+        raise errors.SourceError(
+            f'{path} is empty: no medium or backing file is attached to it'
+        )
     return model.Volume(
         volume_id=path,
         size_bytes=size,
@@ -72,5 +77,21 @@ def fingerprint(path: str) -> str:
     finally:
         os.close(fd)
     name = f'{os.major(number)}:{os.minor(number)}'
-    counts = pathlib.Path(f'/sys/dev/block/{name}/stat').read_text().split()
-    return f'{name} size {size} written {counts[6]} discarded {counts[13:14]}'
+    entry = pathlib.Path(f'/sys/dev/block/{name}')
+    counts = (entry / 'stat').read_text().split()
+    return (
+        f'{name} {_sequence(entry)} size {size} written {counts[6]} '
+        f'discarded {counts[13:14]}'
+    )
+
+
+def _sequence(entry: pathlib.Path) -> str:
+    """Return what differs once another medium has come into a device.
+
+    Source: Documentation/ABI/stable/sysfs-block, diskseq; a partition has
+    that of its disk.
+    """
+    for place in (entry, entry.resolve().parent):
+        with contextlib.suppress(OSError):
+            return f'medium {(place / "diskseq").read_text().strip()}'
+    return 'medium unknown'

@@ -22,10 +22,7 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import os
-import stat
-import struct
 from typing import ClassVar
 
 from oslo_config import cfg
@@ -36,14 +33,14 @@ from backupkit import errors
 from backupkit import model
 from backupkit_plugins import filesystem
 from backupkit_plugins.volumes.file import device
+from backupkit_plugins.volumes.file import extents
+from backupkit_plugins.volumes.file import images
 from backupkit_plugins.volumes.file import paths
 from backupkit_plugins.volumes.file import reflink
 from backupkit_plugins.volumes.file import usage
 
 #: FS_IOC_GETVERSION of 64-bit Linux, ioctl_iflags(2): tells an inode from
 #: its next user.
-_GETVERSION = 0x80087601
-
 _OPTIONS = [
     cfg.StrOpt(
         'volumes_dir',
@@ -175,35 +172,16 @@ class FileVolumeDriver(volume.VolumeDriver):
 
     def list(self) -> Iterator[model.Volume]:
         if self._root:
-            yield from self._images(self._root, '')
+            yield from images.below(self._root)
         for path in self.section.allowed_devices:
             with contextlib.suppress(errors.SourceError):
                 yield device.describe(path)
-
-    def _images(self, path: str, prefix: str) -> Iterator[model.Volume]:
-        try:
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-        except FileNotFoundError:
-            return
-        except OSError as exc:
-            raise errors.SourceError(
-                f'{path} cannot be read: {exc.strerror}'
-            ) from exc
-        for entry in entries:
-            name = prefix + entry.name
-            if entry.name.startswith('.') or not name.isprintable():
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._images(entry.path, f'{name}/')
-            elif entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(FileNotFoundError):
-                    yield _told(name, entry.stat(follow_symlinks=False))
 
     def show(self, volume_id: str) -> model.Volume:
         if self._is_device(volume_id):
             return device.describe(volume_id)
         with self._opened(volume_id, os.O_RDONLY) as fd:
-            told = _volume(volume_id, fd)
+            told = images.describe(volume_id, fd)
             return dataclasses.replace(told, in_use=usage.is_written(fd))
 
     def attach(
@@ -213,7 +191,9 @@ class FileVolumeDriver(volume.VolumeDriver):
             found = device.describe(volume_id)
             return model.Attachment(volume_id, found.size_bytes)
         with self._place(volume_id) as (directory, file):
-            name = reflink.name_of(snapshot.name) if snapshot else file
+            name = file
+            if snapshot:
+                name = reflink.name_of(file, snapshot.name)
             fd = paths.open_regular(directory, name, os.O_RDONLY)
             size = os.fstat(fd).st_size
             os.close(fd)
@@ -248,7 +228,7 @@ class FileVolumeDriver(volume.VolumeDriver):
         except OSError as exc:
             raise paths.explain(attachment.path, exc) from exc
         try:
-            yield from _extents(fd, attachment.size_bytes)
+            yield from extents.of(fd, attachment.size_bytes)
         finally:
             os.close(fd)
 
@@ -280,7 +260,7 @@ class FileVolumeDriver(volume.VolumeDriver):
                         f'the file system of {self._root} cannot clone files'
                     ) from exc
                 raise
-            clone = reflink.name_of(name)
+            clone = reflink.name_of(file, name)
             fd = paths.open_regular(directory, clone, os.O_RDONLY)
             size = os.fstat(fd).st_size
             os.close(fd)
@@ -291,13 +271,15 @@ class FileVolumeDriver(volume.VolumeDriver):
             return
         with (
             contextlib.suppress(errors.VolumeNotFound),
-            self._place(snapshot.volume_id) as (directory, _),
+            self._place(snapshot.volume_id) as (directory, file),
         ):
-            reflink.remove(directory, snapshot.name)
+            reflink.remove(directory, file, snapshot.name)
 
     def create(self, volume_id: str, size_bytes: int) -> model.Volume:
         if volume_id.startswith('/'):
             raise errors.NotSupported('a block device cannot be created')
+        if not 0 <= size_bytes < 1 << 63:
+            raise errors.UsageError(f'no file has {size_bytes} bytes')
         with self._place(volume_id, create=True) as (directory, name):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             try:
@@ -313,7 +295,7 @@ class FileVolumeDriver(volume.VolumeDriver):
                 os.ftruncate(fd, size_bytes)
                 os.fsync(fd)
                 os.fsync(directory)
-                return _volume(volume_id, fd)
+                return images.describe(volume_id, fd)
             except OSError:
                 os.unlink(name, dir_fd=directory)
                 raise
@@ -337,59 +319,3 @@ class FileVolumeDriver(volume.VolumeDriver):
                 os.fsync(directory)
         except errors.VolumeNotFound:
             return
-
-
-def _volume(volume_id: str, fd: int) -> model.Volume:
-    """Describe an open image file, with the version of its inode."""
-    told = _told(volume_id, os.fstat(fd))
-    return dataclasses.replace(told, generation=told.generation + _version(fd))
-
-
-def _told(volume_id: str, told: os.stat_result) -> model.Volume:
-    return model.Volume(
-        volume_id=volume_id,
-        size_bytes=told.st_size,
-        generation=f'{told.st_dev:x}-{told.st_ino:x}',
-        allocated_bytes=told.st_blocks * 512,
-    )
-
-
-def _version(fd: int) -> str:
-    """Return what tells an inode from the next file with its number."""
-    try:
-        answer = fcntl.ioctl(fd, _GETVERSION, bytes(8))
-    except OSError:
-        return ''
-    return f'-{struct.unpack_from("I", answer)[0]:x}'
-
-
-def _extents(fd: int, size: int) -> Iterator[model.Extent]:
-    """Yield data and holes of an open file, up to ``size``."""
-    offset = 0
-    while offset < size:
-        try:
-            begin = min(size, os.lseek(fd, offset, os.SEEK_DATA))
-        except OSError as exc:
-            kind = model.ExtentKind.DATA
-            if exc.errno == errno.ENXIO:
-                kind = model.ExtentKind.ZERO
-                _check_size(fd, size)
-            yield model.Extent(offset, size - offset, kind)
-            return
-        if begin > offset:
-            yield model.Extent(offset, begin - offset, model.ExtentKind.ZERO)
-        if begin < size:
-            end = min(size, os.lseek(fd, begin, os.SEEK_HOLE))
-            yield model.Extent(begin, end - begin, model.ExtentKind.DATA)
-            begin = end
-        offset = begin
-
-
-def _check_size(fd: int, size: int) -> None:
-    """Tell a hole at the end from a file that became shorter."""
-    now = os.fstat(fd)
-    if stat.S_ISREG(now.st_mode) and now.st_size < size:
-        raise errors.VolumeChanged(
-            f'the volume shrank from {size} to {now.st_size} bytes while it '
-            'was read'
-        )

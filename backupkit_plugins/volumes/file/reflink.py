@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import re
 
+from backupkit import errors
 from backupkit_plugins.volumes.file import paths
 
 #: _IOW(0x94, 9, int), ioctl_ficlonerange(2).
@@ -25,6 +28,9 @@ _FICLONE = 0x40049409
 
 _PREFIX = '.backupkit-snap-'
 _TEMPORARY = '.backupkit-part-'
+_NAME = re.compile('[A-Za-z0-9][A-Za-z0-9._-]{0,99}')
+# It holds what a volume held that perhaps nobody else may read.
+_MODE = 0o600
 
 
 def works_in(path: str) -> bool:
@@ -43,9 +49,20 @@ def works_in(path: str) -> bool:
     return True
 
 
-def name_of(snapshot: str) -> str:
-    """Return the name of the file that holds a snapshot."""
-    return _PREFIX + snapshot
+def name_of(volume: str, snapshot: str) -> str:
+    """Return the name of the file that holds a snapshot of a file.
+
+    :raises errors.UsageError: no snapshot has such a name
+    """
+    return _PREFIX + _suffix(volume, snapshot)
+
+
+def _suffix(volume: str, snapshot: str) -> str:
+    """Tell snapshots of one name of two volumes in one directory apart."""
+    if not _NAME.fullmatch(snapshot):
+        raise errors.UsageError(f'{snapshot!r} is not a snapshot name')
+    digest = hashlib.blake2b(volume.encode(), digest_size=8).hexdigest()
+    return f'{snapshot}-{digest}'
 
 
 def make(directory: int, volume: str, snapshot: str) -> None:
@@ -55,7 +72,8 @@ def make(directory: int, volume: str, snapshot: str) -> None:
 
     :raises OSError: as the system says
     """
-    temporary = _TEMPORARY + snapshot
+    name = name_of(volume, snapshot)
+    temporary = _TEMPORARY + _suffix(volume, snapshot)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=directory)
     source = paths.open_regular(directory, volume, os.O_RDONLY)
@@ -63,11 +81,11 @@ def make(directory: int, volume: str, snapshot: str) -> None:
         clone = os.open(
             temporary,
             os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
-            0o660,
+            _MODE,
             dir_fd=directory,
         )
         try:
-            os.fchmod(clone, 0o660)
+            os.fchmod(clone, _MODE)
             fcntl.ioctl(clone, _FICLONE, source)
             os.fsync(clone)
         finally:
@@ -75,7 +93,7 @@ def make(directory: int, volume: str, snapshot: str) -> None:
         with contextlib.suppress(FileExistsError):
             os.link(
                 temporary,
-                name_of(snapshot),
+                name,
                 src_dir_fd=directory,
                 dst_dir_fd=directory,
                 follow_symlinks=False,
@@ -87,9 +105,10 @@ def make(directory: int, volume: str, snapshot: str) -> None:
     os.fsync(directory)
 
 
-def remove(directory: int, snapshot: str) -> None:
+def remove(directory: int, volume: str, snapshot: str) -> None:
     """Remove a clone, and what an interrupted clone left; absent is fine."""
-    for name in (_TEMPORARY + snapshot, name_of(snapshot)):
+    suffix = _suffix(volume, snapshot)
+    for name in (_TEMPORARY + suffix, _PREFIX + suffix):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=directory)
     os.fsync(directory)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import struct
 
 #: struct flock of 64-bit Linux (fcntl(2)): type, whence, start, length, pid.
@@ -52,6 +53,10 @@ def is_open(fd: int) -> bool | None:
 
 
 def _leased(fd: int, kind: int) -> bool | None:
+    # Whoever opens the file before the lease is given back makes the kernel
+    # send a signal to us: SIGIO, which ends a process, if not this one,
+    # which nobody notices.
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, kind)
     except OSError as exc:

@@ -42,6 +42,8 @@ def scratch(test: unittest.TestCase) -> str:
     parent = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
     path = tempfile.mkdtemp(prefix='catalog-', dir=parent)
     test.addCleanup(shutil.rmtree, path)
+    # A test may have taken the right to write there away, or never gave it.
+    test.addCleanup(os.chmod, path, 0o755)
     os.chmod(path, 0o755)
     return path
 

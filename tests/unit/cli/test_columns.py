@@ -79,3 +79,13 @@ class ColumnsTest(unittest.TestCase):
         _, (value,) = columns.show({'steps': columns.Drawn([1], 'one')})
         self.assertEqual('one', value.human_readable())
         self.assertEqual([1], value.machine_readable())
+
+    def test_when_a_name_holds_controls_then_a_table_spells_them(
+        self,
+    ) -> None:
+        name = 'a\x1b[2Jb\udcff\u00e9'
+        _, (value,) = columns.show({'volume': name})
+        self.assertEqual('a\\x1b[2Jb\\udcff\u00e9', value.human_readable())
+        self.assertEqual(name, value.machine_readable())
+        _, (value,) = columns.show({'names': [name]})
+        self.assertNotIn('\x1b', value.human_readable())

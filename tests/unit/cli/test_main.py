@@ -51,6 +51,11 @@ class MainTest(program.ProgramTest):
                 (outcome.code, outcome.stdout, outcome.stderr),
             )
 
+    def test_when_an_error_holds_controls_then_they_are_spelt(self) -> None:
+        self.kit.list_backups.side_effect = errors.NotFound('no \x1b[2J')
+        outcome = self.call('backup', 'list')
+        self.assertEqual('backupkit: error: no \\x1b[2J\n', outcome.stderr)
+
     def test_when_debugging_then_the_traceback_is_shown(self) -> None:
         self.kit.list_backups.side_effect = errors.TargetFull('no room')
         outcome = self.call('backup', 'list', '--debug')

@@ -263,3 +263,19 @@ class DeathTestCase(base.KitTestCase):
         )
         self.kit.abort_run(str(run.number))
         self.assert_cleared()
+
+    def test_when_one_cannot_be_undone_then_gc_goes_on(self) -> None:
+        self.dies_at('copy', self.back_up, after=False)
+        run = self.only_run()
+
+        def away(unused: object, backup_id: str) -> bool:
+            raise errors.TargetMissing('it is not mounted')
+
+        self.patch(doubles.FilesTarget, 'abort', away)
+        with self.assertLogs('backupkit.api', 'WARNING') as logs:
+            result = self.kit.collect_garbage()
+        self.assertIn('it is not mounted', logs.output[-1])
+        self.assertEqual(0, result.deleted_packs)
+        self.assertEqual(run.run_id, self.only_run().run_id)
+        with self.assertLogs(), self.assertRaises(errors.TargetMissing):
+            self.kit.create_backup('local:v')

@@ -26,7 +26,9 @@ from unittest import mock
 from alembic import config
 from alembic import script
 from taskflow import engines
+from taskflow import exceptions
 from taskflow.patterns import linear_flow
+from taskflow.persistence.backends import impl_sqlalchemy
 from taskflow import states
 from taskflow import task
 
@@ -287,3 +289,65 @@ class PersistenceTestCase(unittest.TestCase):
         )
         directory = script.ScriptDirectory.from_config(settings)
         self.assertEqual(set(directory.get_heads()), persistence.heads())
+
+
+class ServerTestCase(base.KitTestCase):
+    """What differs on databases for which TaskFlow has migrations."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.engine = self.catalog.engine
+        self.patch(self.engine.dialect, 'name', 'postgresql')
+        self.upgraded: list[str] = []
+
+    def has_revision(self, revision: str) -> None:
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(
+                'CREATE TABLE alembic_version (version_num TEXT)'
+            )
+            connection.exec_driver_sql(
+                f"INSERT INTO alembic_version VALUES ('{revision}')"
+            )
+
+    def open(self, failure: Exception | None = None) -> None:
+        """Open TaskFlow's backend, whose upgrade only notes its call."""
+
+        def upgrade(connection: object) -> None:
+            self.upgraded.append('upgraded')
+            if failure:
+                raise failure
+
+        with mock.patch.object(impl_sqlalchemy.Connection, 'upgrade', upgrade):
+            persistence.open_backend(self.catalog)
+
+    def test_when_there_are_no_tables_then_they_are_made(self) -> None:
+        self.open()
+        self.assertEqual(['upgraded'], self.upgraded)
+
+    def test_when_the_tables_are_old_then_they_are_upgraded(self) -> None:
+        self.has_revision('1cea328f0f65')
+        self.open()
+        self.assertEqual(['upgraded'], self.upgraded)
+
+    def test_when_they_are_at_head_then_alembic_is_not_asked(self) -> None:
+        (head,) = persistence.heads()
+        self.has_revision(head)
+        self.open()
+        self.assertEqual([], self.upgraded)
+
+    def test_when_another_process_upgrades_then_that_is_fine(self) -> None:
+        (head,) = persistence.heads()
+        at_head = persistence._at_head
+        answers = [False]
+        self.patch(
+            persistence,
+            '_at_head',
+            lambda engine: answers.pop() if answers else at_head(engine),
+        )
+        self.has_revision(head)
+        self.open(exceptions.StorageFailure('the table is there'))
+        self.assertEqual(['upgraded'], self.upgraded)
+
+    def test_when_the_upgrade_fails_then_the_catalog_is_named(self) -> None:
+        with self.assertRaises(errors.CatalogError):
+            self.open(exceptions.StorageFailure('no permission'))

@@ -31,6 +31,8 @@ class Player:
     name: str
     steps: values.Steps[None]
     call: values.Call
+    #: Whether it ever sent a manifest, and had no answer.
+    sent: bool = False
 
 
 class Stage:
@@ -68,17 +70,18 @@ class Stage:
         """Make a writer give up, and abort its own run.
 
         If it waits for the answer to its manifest's put, that request may
-        still arrive, as late as it likes.
+        still arrive, as late as it likes. A revert that is begun again must
+        know of it too.
         """
-        sent = values.is_commit(player.call)
         for number, row in self.world.rows():
             if row.attempt != player.name:
                 continue
-            if sent:
+            if values.is_commit(player.call):
+                player.sent = True
                 steps = _arrive(player.call)
                 self.players.append(Player('request', steps, next(steps)))
             player.steps = ending.abort(
-                self.plan, number, player.name, sent=sent
+                self.plan, number, player.name, sent=player.sent
             )
             player.call = next(player.steps)
 

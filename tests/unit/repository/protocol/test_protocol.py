@@ -33,7 +33,7 @@ THOROUGH = os.environ.get('HYPOTHESIS_PROFILE') == 'thorough'
 #: What is not said here comes from the profile of all tests. By default
 #: every run plays the same examples.
 SETTINGS = hypothesis.settings(
-    max_examples=2000 if THOROUGH else 100,
+    max_examples=1500 if THOROUGH else 150,
     stateful_step_count=40,
     derandomize=not THOROUGH,
     database=None,

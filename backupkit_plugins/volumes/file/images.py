@@ -1,0 +1,81 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Image files as volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import fcntl
+import os
+import struct
+
+from backupkit import errors
+from backupkit import model
+
+# FS_IOC_GETVERSION of linux/fs.h: differs when an inode number is used anew.
+_GETVERSION = 0x80087601
+
+
+def below(path: str, prefix: str = '') -> Iterator[model.Volume]:
+    """Yield the image files below a directory, without generations.
+
+    :param prefix: what comes before the names, empty or with a slash
+    :raises errors.SourceError: the first directory cannot be read
+    """
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError as exc:
+        gone = isinstance(exc, FileNotFoundError | PermissionError)
+        if prefix and gone:
+            # Such as lost+found: what is in there is not for us.
+            return
+        raise errors.SourceError(
+            f'{path} cannot be read: {exc.strerror}'
+        ) from exc
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.name.startswith('.') or not name.isprintable():
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from below(entry.path, f'{name}/')
+        elif entry.is_file(follow_symlinks=False):
+            with contextlib.suppress(FileNotFoundError):
+                yield _listed(name, entry.stat(follow_symlinks=False))
+
+
+def describe(volume_id: str, fd: int) -> model.Volume:
+    """Describe an open image file, with what tells it from the next one."""
+    found = os.fstat(fd)
+    generation = f'{found.st_ino:x}{_version(fd)}'
+    return dataclasses.replace(
+        _listed(volume_id, found), generation=generation
+    )
+
+
+def _listed(volume_id: str, found: os.stat_result) -> model.Volume:
+    return model.Volume(
+        volume_id=volume_id,
+        size_bytes=found.st_size,
+        allocated_bytes=found.st_blocks * 512,
+    )
+
+
+def _version(fd: int) -> str:
+    """Return what tells an inode from the next file with its number."""
+    try:
+        answer = fcntl.ioctl(fd, _GETVERSION, bytes(8))
+    except OSError:
+        return ''
+    return f'-{struct.unpack_from("I", answer)[0]:x}'

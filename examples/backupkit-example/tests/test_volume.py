@@ -1,0 +1,32 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The suite of a volume driver, over the driver ``directory``."""
+
+import tempfile
+import unittest
+
+from backupkit.drivers import volume
+from backupkit.testing import sections
+from backupkit.testing import volume as suite
+
+
+class DirectoryVolumeDriverTest(suite.VolumeDriverSuite, unittest.TestCase):
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        super().setUp()
+
+    def make_driver(self) -> volume.VolumeDriver:
+        return sections.load_volume_driver('directory', path=self.directory)
