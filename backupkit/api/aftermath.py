@@ -80,10 +80,35 @@ def clear_dead(
 
 
 def sweep(session: session_.Session) -> None:
-    """Remove what helps only live runs, and is left of ended ones."""
-    live = {run.run_id for run in session.catalog.runs(live_only=True)}
-    persistence.sweep(session.catalog, live)
+    """Remove what helps only live runs, and is left of ended ones.
+
+    A process that was killed when its run was done could not do so.
+    """
+    catalog = session.catalog
+    for run_id in persistence.kept(catalog):
+        if _has_gone(session, run_id):
+            backend = persistence.open_backend(catalog)
+            persistence.forget(backend, run_id)
+    # A lock that is held stays, also of a run that is not registered yet.
+    live = {run.run_id for run in catalog.runs(live_only=True)}
     liveness.sweep(session.state_path, live)
+
+
+def _has_gone(session: session_.Session, run_id: str) -> bool:
+    """Tell whether a run of this host has ended, and its process too.
+
+    The last steps of a flow come behind the end of its run.
+    """
+    try:
+        run = session.catalog.run(run_id)
+    except errors.NotFound:
+        return True
+    here = liveness.this_process().host
+    return (
+        not run.live
+        and run.host == here
+        and not liveness.is_alive(session.state_path, run)
+    )
 
 
 def end(

@@ -69,10 +69,12 @@ def _dead_runs(session: session_.Session) -> list[str]:
 
 def _ledger(session: session_.Session) -> list[str]:
     """Remove what runs left that have ended."""
+    entries = session.catalog.ledger()
+    # Asked for afterwards: whose run is not live now will never be again.
     live = {run.run_id for run in session.catalog.runs(live_only=True)}
     before = {
         entry.entry_id: entry
-        for entry in session.catalog.ledger()
+        for entry in entries
         if entry.run_id not in live and not entry.retained
     }
     environment = session.environment()

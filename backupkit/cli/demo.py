@@ -264,13 +264,13 @@ class Story:
             self._say(f'  {step:<20} {seconds:7.2f} s {rate:8.0f} MB/s')
         stats = self._kit.repository_stats()
         logical, stored = stats['logical_bytes'], stats['stored_bytes']
-        self._say(f'  two volumes of     {sizes.render(logical)} in all')
-        self._say(f'  are kept in        {sizes.render(stored)}')
-        self._say(
-            f'  after dedup        {sizes.render(stats["unique_bytes"])}'
-        )
-        if stored:
-            self._say(f'  that is 1 byte for {logical / stored:.1f}')
+        for what, size_bytes in (
+            ('two volumes, in all', logical),
+            ('of that, each piece once', stats['unique_bytes']),
+            ('compressed, on the target', stored),
+        ):
+            self._say(f'  {what:<26} {sizes.render(size_bytes):>10}')
+        self._say(f'  that is 1 byte for {logical / stored:.1f}')
 
     def _timed(
         self,

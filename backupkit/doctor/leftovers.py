@@ -55,8 +55,10 @@ def runs(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 
 def leftovers(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
     """Tell of temporary things whose runs have ended."""
+    entries = subject.catalog.ledger()
+    # Asked for afterwards, so that none is missed that is at work.
     live = {run.run_id for run in subject.catalog.runs(live_only=True)}
-    for entry in subject.catalog.ledger():
+    for entry in entries:
         if entry.retained or entry.run_id in live:
             continue
         yield diagnosis.Diagnosis(
@@ -70,8 +72,9 @@ def leftovers(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 
 def volumes(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
     """Tell of volumes that a restore left half written."""
+    destinations = subject.catalog.destinations()
     live = {run.run_id for run in subject.catalog.runs(live_only=True)}
-    for destination in subject.catalog.destinations():
+    for destination in destinations:
         if destination.run_id in live:
             continue
         ref = model.VolumeRef(destination.backend, destination.volume_id)
@@ -88,8 +91,9 @@ def volumes(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 
 def backups(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
     """Tell of damaged backups and of interrupted deletes."""
+    rows = subject.catalog.backups()
     live = {run.backup_id for run in subject.catalog.runs(live_only=True)}
-    for row in subject.catalog.backups():
+    for row in rows:
         if row.status == model.BackupStatus.DAMAGED:
             volume = model.VolumeRef(row.backend, row.volume_id)
             yield diagnosis.Diagnosis(

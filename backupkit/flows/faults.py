@@ -51,7 +51,7 @@ def attributed(driver: contract.Driver) -> Iterator[None]:
         yield
     except errors.BackupkitError:
         raise
-    except (Exception, SystemExit) as exc:
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - see above
         is_target = isinstance(driver, target_.Target)
         kind = 'target' if is_target else 'backend'
         error = errors.TargetError if is_target else errors.SourceError
@@ -60,7 +60,8 @@ def attributed(driver: contract.Driver) -> Iterator[None]:
             f'{kind} {driver.name}: fault in its driver '
             f'{cls.__module__}.{cls.__qualname__}{_distribution(cls)}: '
             f'{type(exc).__name__}: {exc}'
-        ) from exc
+            # TaskFlow cannot keep a cause that is no Exception.
+        ) from (exc if isinstance(exc, Exception) else None)
 
 
 def _distribution(cls: type[contract.Driver]) -> str:

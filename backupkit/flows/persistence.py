@@ -20,7 +20,7 @@ catalog's own engine, so that both take their locks in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 import contextlib
 import importlib.util
 import logging
@@ -212,15 +212,8 @@ def forget(backend: Backend, run_id: str) -> None:
             LOG.warning('the flow of run %s is not removed: %s', run_id, exc)
 
 
-def sweep(catalog: catalog_.Catalog, live: Collection[str]) -> int:
-    """Remove the flows of all runs but the live ones, and tell how many.
-
-    A process that was killed when its run was done could not do so.
-    """
+def kept(catalog: catalog_.Catalog) -> list[str]:
+    """Return the ids of all runs whose flows are kept."""
     backend = open_backend(catalog)
     with reporting(catalog), connected(backend) as connection:
-        kept = [book.uuid for book in connection.get_logbooks(lazy=True)]
-    ended = [run_id for run_id in kept if run_id not in live]
-    for run_id in ended:
-        forget(backend, run_id)
-    return len(ended)
+        return [book.uuid for book in connection.get_logbooks(lazy=True)]

@@ -19,6 +19,7 @@ from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.repository import check as check_
 from backupkit.repository import damage as damage_
+from backupkit.repository import fetch
 from backupkit.repository import frame
 from backupkit.repository import layout
 from backupkit.repository import moved as moved_
@@ -78,7 +79,7 @@ def _problem(
 ) -> str:
     """Return what is wrong with an object beside the backups, or ''."""
     try:
-        data = repository.store.get(name)
+        data = fetch.whole(repository.store, name)
         if moved:
             moved_.read(data, moved.pack)
         elif name == layout.CONFIG:
@@ -109,11 +110,11 @@ def _aborted(
         return False
     name = layout.manifest(backup_id)
     try:
-        data = repository.store.get(name)
+        data = fetch.whole(repository.store, name)
         return repository_.is_tombstone(data, backup_id)
     except errors.ObjectNotFound:
         return True
-    except errors.FormatError as exc:
+    except errors.IntegrityError as exc:
         checker.found(name, str(exc))
         return True
 
@@ -134,6 +135,6 @@ def _unreached(
             checker.know(part)
         except errors.ObjectNotFound:
             continue
-        except errors.FormatError as exc:
+        except errors.IntegrityError as exc:
             checker.found(part.name, str(exc))
     checker.stray(pack for pack in sorted(packs) if pack.owner not in live)

@@ -18,7 +18,7 @@ see :mod:`backupkit.repository.shelf`. That copy is disposable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 import heapq
 import logging
 import pathlib
@@ -33,6 +33,9 @@ from backupkit.repository import shelf
 
 LOG = logging.getLogger(__name__)
 
+#: Damaged parts of one owner that are told of, at the most.
+_DAMAGED_LIMIT = 100
+
 
 class IndexCache:
     """The places of chunks, from the indexes that were asked for.
@@ -45,17 +48,11 @@ class IndexCache:
         self, repository: repository_.Repository, directory: str | None
     ) -> None:
         self._repository = repository
-        self._shelf: shelf.DiskShelf | shelf.MemoryShelf
-        if directory is None:
-            self._shelf = shelf.MemoryShelf()
-        else:
-            self._shelf = shelf.DiskShelf(
-                pathlib.Path(directory, repository.repository_id),
-                repository.settings.digest,
-            )
+        self._shelf = _open_shelf(repository, directory)
         # Made from the tails of packs, because an index is damaged: good
         # for this run only.
         self._tails: dict[str, index.Segment] = {}
+        self._tail_parts: dict[str, shelf.Parts] = {}
         self.damaged_parts: list[layout.PartId] = []
 
     def close(self) -> None:
@@ -81,7 +78,11 @@ class IndexCache:
                 return segment.packs[pack]
         return None
 
-    def unique(self, packs: set[layout.PackId]) -> tuple[int, int]:
+    def parts_of(self, owner: str) -> shelf.Parts:
+        """Return the index parts of an owner whose index is searched."""
+        return self._tail_parts.get(owner) or self._shelf.owners[owner]
+
+    def unique(self, packs: Container[layout.PackId]) -> tuple[int, int]:
         """Count the chunks in these packs, each once, and their bytes."""
         streams = [_lengths(segment, packs) for segment in self._segments()]
         count = total = 0
@@ -120,24 +121,52 @@ class IndexCache:
         """Fetch an owner's index; from the packs where it is damaged."""
         if owner in self._shelf.owners or owner in self._tails:
             return
-        found = []
-        damaged = []
-        for part in manifest.part_ids(owner):
-            try:
-                found.append(self._repository.part(part))
-            except (errors.ObjectNotFound, errors.IntegrityError) as exc:
-                LOG.warning('%s; reading the packs themselves', exc)
-                damaged.append(part)
-        if not damaged:
-            self._shelf.add(owner, found)
+        parts = manifest.parts.get(owner, {})
+        try:
+            self._shelf.add(
+                owner,
+                parts,
+                map(self._repository.part, manifest.part_ids(owner)),
+            )
+        except (errors.ObjectNotFound, errors.IntegrityError) as exc:
+            LOG.warning('%s; reading the packs themselves', exc)
+        else:
             return
-        self.damaged_parts += damaged
-        packs = {one for one in manifest.packs if one.owner == owner}
-        self._tails[owner] = salvage.segment(self._repository, packs)
+        self.damaged_parts += self._damaged(manifest.part_ids(owner))
+        self._tail_parts[owner] = parts
+        self._tails[owner] = salvage.segment(
+            self._repository, manifest.packs.of(owner)
+        )
+
+    def _damaged(
+        self, parts: Iterable[layout.PartId]
+    ) -> Iterator[layout.PartId]:
+        """Yield the parts that are damaged or gone: the first of them."""
+        left = _DAMAGED_LIMIT
+        for part in parts:
+            try:
+                self._repository.part(part)
+            except (errors.ObjectNotFound, errors.IntegrityError):
+                yield part
+                left -= 1
+                if not left:
+                    return
+
+
+def _open_shelf(
+    repository: repository_.Repository, directory: str | None
+) -> shelf.DiskShelf | shelf.MemoryShelf:
+    if directory is not None:
+        path = pathlib.Path(directory, repository.repository_id)
+        try:
+            return shelf.DiskShelf(path, repository.settings.digest)
+        except OSError as exc:
+            LOG.warning('indexes are not kept in %s: %s', path, exc)
+    return shelf.MemoryShelf()
 
 
 def _lengths(
-    segment: index.Segment, packs: set[layout.PackId]
+    segment: index.Segment, packs: Container[layout.PackId]
 ) -> Iterator[tuple[bytes, int]]:
     for key, place in segment.records():
         if place.pack in packs:

@@ -29,11 +29,13 @@ from backupkit import errors
 from backupkit.repository import cache as cache_
 from backupkit.repository import chunks as chunks_
 from backupkit.repository import damage as damage_
+from backupkit.repository import fetch
 from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import manifest as manifest_
 from backupkit.repository import moved
 from backupkit.repository import packcheck
+from backupkit.repository import packset
 from backupkit.repository import repository as repository_
 from backupkit.repository import tree
 
@@ -115,14 +117,18 @@ class Checker:
         self.objects += 1
         try:
             manifest = self._repository.manifest(backup_id)
-        except (errors.NotFound, errors.FormatError) as exc:
+        except (errors.NotFound, errors.IntegrityError) as exc:
             self.found(layout.manifest(backup_id), str(exc), backup_id)
             return None
         damaged = len(self._cache.damaged_parts)
         self._cache.ensure(manifest)
         for part in self._cache.damaged_parts[damaged:]:
             self.found(part.name, 'the index is damaged or gone', backup_id)
-        self.objects += sum(map(len, map(manifest.part_ids, manifest.parts)))
+        self.objects += sum(
+            count
+            for attempts in manifest.parts.values()
+            for count in attempts.values()
+        )
         self.packs(manifest.packs)
         for pack in self._reached(manifest.packs):
             if problem := self._states[pack].problem:
@@ -168,7 +174,9 @@ class Checker:
         :raises errors.ObjectNotFound: it is gone
         :raises errors.FormatError: it is damaged
         """
-        segment = index.check_part(self._repository.store.get(part.name), part)
+        segment = index.check_part(
+            fetch.whole(self._repository.store, part.name), part
+        )
         self._sizes.update(segment.packs)
 
     def stray(self, packs: Iterable[layout.PackId]) -> None:
@@ -193,7 +201,7 @@ class Checker:
 
     def _walk(self, manifest: manifest_.Manifest, backup_id: str) -> None:
         """Check that every node and chunk of the map has a good place."""
-        good = frozenset(
+        good = packset.PackSet(
             pack for pack in manifest.packs if not self._states[pack].problem
         )
         chunks = chunks_.ChunkReader(
@@ -202,15 +210,13 @@ class Checker:
         map_ = tree.MapReader(manifest.geometry, manifest.root, chunks.node)
         lost: collections.Counter[str] = collections.Counter()
         name = layout.manifest(backup_id)
-        for leaf in range(manifest.geometry.leaves):
-            try:
-                node = map_.leaf(leaf)
-            except errors.IntegrityError as exc:
-                problem = f'part of its map cannot be read: {exc}'
+        for span in map_.walk():
+            self._control.check()
+            if span.error:
+                problem = f'part of its map cannot be read: {span.error}'
                 self.found(name, problem, backup_id)
-                continue
-            if node is not None:
-                self._count_lost(node, chunks, name, lost)
+            elif span.node is not None:
+                self._count_lost(span.node, chunks, name, lost)
         for where, count in lost.items():
             self.found(
                 where,

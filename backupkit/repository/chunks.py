@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 import threading
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ class ChunkReader:
         self,
         repository: repository_.Repository,
         cache: cache_.IndexCache,
-        packs: frozenset[layout.PackId],
+        packs: Container[layout.PackId],
         moves: moved.Moves | None = None,
     ) -> None:
         self._repository = repository

@@ -35,7 +35,7 @@ NONE, ZSTD, LZ4, ZLIB = limits.CODECS.values()
 _DEFAULT_LEVELS = {'lz4': 0, 'zlib': 1}
 
 _SAMPLE = 4096
-_WINDOW_LIMIT = 1 << 27
+_WINDOW_LIMIT = limits.CHUNK_LIMITS[1]
 
 Buffer = bytes | bytearray | memoryview
 

@@ -27,8 +27,10 @@ from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.repository import damage as damage_
+from backupkit.repository import fetch
 from backupkit.repository import layout
 from backupkit.repository import moved as moved_
+from backupkit.repository import packset
 from backupkit.repository import repository as repository_
 
 LOG = logging.getLogger(__name__)
@@ -85,8 +87,10 @@ class Collector:
         # listing shows.
         garbage = [
             pack.name
-            for pack in sorted((seen.packs.keys() - reached) | seen.moved)
-            if pack.owner not in live and pack.name not in listed
+            for pack in sorted(seen.packs.keys() | seen.moved)
+            if (pack not in reached or pack in seen.moved)
+            and pack.owner not in live
+            and pack.name not in listed
         ]
         if garbage:
             self._coordinator.condemn(self._id, garbage)
@@ -117,48 +121,48 @@ class Collector:
 
     def _reached(
         self, listed: Collection[str], moved: Collection[layout.PackId]
-    ) -> set[layout.PackId]:
+    ) -> packset.PackSet:
         """Return the packs that any committed manifest reaches.
 
         :param moved: packs of which the listing shows a ``.moved``
         """
-        reached: set[layout.PackId] = set()
+        reached = packset.PackSet()
         for backup_id in {*listed, *self._coordinator.known(self._id)}:
             self._control.check()
             try:
                 manifest = self._repository.manifest(backup_id)
             except errors.NotFound:
                 continue
-            except errors.FormatError as exc:
+            except errors.IntegrityError as exc:
                 raise errors.Damaged(
                     f'nothing is collected, because {exc}: delete that '
                     f'backup (backupkit backup delete {backup_id}) or put '
                     'its manifest back'
                 ) from exc
-            reached |= manifest.packs
+            reached.update(manifest.packs)
         # After the manifests: whoever moves a pack condemns it first.
         condemned = self._coordinator.condemned(self._id)
         self._follow(reached, {*moved, *map(layout.pack_of, condemned)})
         return reached
 
     def _follow(
-        self, reached: set[layout.PackId], moved: set[layout.PackId]
+        self, reached: packset.PackSet, moved: set[layout.PackId]
     ) -> None:
         """Add the packs to which reached ones have moved."""
-        todo = reached & moved
+        todo = {pack for pack in moved if pack in reached}
         while todo:
             self._control.check()
             pack = todo.pop()
             try:
                 left = moved_.load(self._repository.store, pack)
-            except errors.FormatError as exc:
+            except errors.IntegrityError as exc:
                 raise errors.Damaged(
                     f'nothing is collected, because {exc}: put it back, or '
                     'delete the backups that a check says are hurt by it'
                 ) from exc
             if left is not None:
-                new = left.packs.keys() - reached
-                reached |= new
+                new = {pack for pack in left.packs if pack not in reached}
+                reached.update(new)
                 todo |= new & moved
 
     def _sweep(self, seen: _Seen) -> target_.GcResult:
@@ -259,8 +263,8 @@ class Collector:
         store = self._repository.store
         for stat in list(store.list(layout.DAMAGED)):
             try:
-                note = damage_.read(store.get(stat.name), stat.name)
-            except (errors.FormatError, errors.ObjectNotFound):
+                note = damage_.read(fetch.whole(store, stat.name), stat.name)
+            except (errors.IntegrityError, errors.ObjectNotFound):
                 continue
             if all(self._is_free(pack.name) for pack in note.all_packs):
                 store.delete(stat.name)

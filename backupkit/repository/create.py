@@ -178,12 +178,13 @@ class Creation:
             writer.finish()
         finally:
             packer.close()
-        return self._prepared(writer, packer, parent)
+        return self._prepared(writer, packer, reuse, parent)
 
     def _prepared(
         self,
         writer: writer_.BackupWriter,
         packer: packer_.Packer,
+        reuse: reuse_.Reuse,
         parent: _Parent | None,
     ) -> target_.Prepared:
         request, owner = self._request, self._request.backup_id
@@ -219,7 +220,7 @@ class Creation:
             chunk_bytes=self._repository.settings.chunk_bytes,
             root=writer.root,
             packs=writer.packs,
-            parts=self._parts(writer, packer, parent),
+            parts=self._parts(writer, packer, reuse),
             exact=writer.exact,
         )
         return target_.Prepared(summary, manifest_.dump(manifest))
@@ -228,18 +229,15 @@ class Creation:
         self,
         writer: writer_.BackupWriter,
         packer: packer_.Packer,
-        parent: _Parent | None,
+        reuse: reuse_.Reuse,
     ) -> dict[str, dict[str, int]]:
         """Return the index parts of every owner of a pack in use."""
         owner = self._request.backup_id
         parts: dict[str, dict[str, int]] = {}
         if packer.parts:
             parts[owner] = {packer.attempt: packer.parts}
-        known = dict(parent.manifest.parts) if parent else {}
-        for other in {pack.owner for pack in writer.packs} - parts.keys():
-            if other not in known:
-                known.update(self._repository.manifest(other).parts)
-            parts[other] = dict(known[other])
+        for other in writer.packs.owners - {owner}:
+            parts[other] = dict(reuse.parts_of(other))
         return parts
 
 

@@ -25,8 +25,13 @@ import uuid
 from backupkit.drivers import store as store_
 from backupkit import errors
 from backupkit.repository import document
+from backupkit.repository import fetch
 from backupkit.repository import frame
 from backupkit.repository import layout
+from backupkit.repository import packset
+
+#: Packs, and chunks, that one note names at the most.
+NOTE_LIMIT = 65_536
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,42 +57,49 @@ class Damage:
 
 
 def write(store: store_.Store, damage: Damage, digest_name: str) -> None:
-    """Put a note of damage, under a name of its own."""
-    body = frame.dump_json(
-        {
-            'format': 1,
-            'packs': document.encode_packs(set(damage.packs)),
-            'chunks': sorted(
-                [key.hex(), *pack] for key, pack in damage.chunks
-            ),
-        }
-    )
-    name = f'{layout.DAMAGED}{uuid.uuid4()}'
-    store.put(name, [frame.seal(frame.DAMAGED, body, digest_name)])
+    """Put notes of damage, under names of their own."""
+    packs, chunks = sorted(damage.packs), sorted(damage.chunks)
+    for at in range(0, max(len(packs), len(chunks)), NOTE_LIMIT):
+        part = slice(at, at + NOTE_LIMIT)
+        body = frame.dump_json(
+            {
+                'format': 1,
+                'packs': packset.PackSet(packs[part]).encode(),
+                'chunks': [[key.hex(), *pack] for key, pack in chunks[part]],
+            }
+        )
+        name = f'{layout.DAMAGED}{uuid.uuid4()}'
+        store.put(name, [frame.seal(frame.DAMAGED, body, digest_name)])
 
 
 def read(data: bytes, name: str) -> Damage:
     """Return what one note says.
 
-    :raises errors.FormatError: the note itself is damaged
+    :raises errors.IntegrityError: the note itself is damaged
     """
     what = f'the note {name}'
     body = frame.unseal(frame.DAMAGED, data, what)
     fields = document.Fields(frame.load_json(body, what), what)
-    chunks = set()
-    for item in fields.sequence('chunks'):
-        if not isinstance(item, list) or len(item) != 4:
-            raise errors.FormatError(f'{what} has a wrong chunk')
-        key, owner, attempt, number = item
-        entry = document.Fields(
-            {'digest': key, 'packs': {owner: {attempt: str(number)}}}, what
-        )
-        (pack,) = document.decode_packs(entry.mapping('packs'), what)
-        chunks.add((entry.digest('digest'), pack))
+    if fields.integer('format', 1) > 1:
+        raise errors.FormatTooNew(f'{what} is of a newer format')
+    packs = document.decode_packs(fields.mapping('packs'), what, NOTE_LIMIT)
     return Damage(
-        frozenset(document.decode_packs(fields.mapping('packs'), what)),
-        frozenset(chunks),
+        frozenset(packs),
+        frozenset(_chunk(item, what) for item in fields.sequence('chunks')),
     )
+
+
+def _chunk(item: object, what: str) -> tuple[bytes, layout.PackId]:
+    if not isinstance(item, list) or len(item) != 4:
+        raise errors.FormatError(f'{what} has a wrong chunk')
+    names = ('digest', 'owner', 'attempt', 'number')
+    fields = document.Fields(dict(zip(names, item)), what)
+    pack = layout.PackId(
+        fields.identifier('owner'),
+        fields.attempt('attempt'),
+        fields.integer('number', 0, layout.NUMBER_LIMIT),
+    )
+    return fields.digest('digest'), pack
 
 
 def read_all(store: store_.Store) -> Damage:
@@ -98,7 +110,7 @@ def read_all(store: store_.Store) -> Damage:
     damage = Damage()
     for stat in store.list(layout.DAMAGED):
         try:
-            damage |= read(store.get(stat.name), stat.name)
-        except (errors.FormatError, errors.ObjectNotFound):
+            damage |= read(fetch.whole(store, stat.name), stat.name)
+        except (errors.IntegrityError, errors.ObjectNotFound):
             continue
     return damage

@@ -20,8 +20,11 @@ from typing import Any
 
 from backupkit import errors
 from backupkit.repository import layout
+from backupkit.repository import packset
 
 _ID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+# What no terminal, file or database takes: NUL and halves of pairs.
+_UNFIT = re.compile('[\0\ud800-\udfff]')
 _ATTEMPT = re.compile(r'[0-9a-f]{8}')
 
 #: Greatest size of a volume: 2**60 bytes.
@@ -29,6 +32,9 @@ SIZE_LIMIT = 1 << 60
 
 #: Packs that one manifest may name.
 PACKS_LIMIT = 1 << 24
+
+#: Index parts that one manifest may name.
+PARTS_LIMIT = 1 << 20
 
 #: Characters of any text in a document.
 TEXT_LIMIT = 4096
@@ -57,7 +63,11 @@ class Fields:
     def text(self, key: str) -> str:
         """Return a text of bounded length."""
         value = self._document.get(key)
-        if not isinstance(value, str) or len(value) > TEXT_LIMIT:
+        if (
+            not isinstance(value, str)
+            or len(value) > TEXT_LIMIT
+            or _UNFIT.search(value)
+        ):
             raise self._wrong(key)
         return value
 
@@ -72,6 +82,13 @@ class Fields:
         """Return an id in canonical form."""
         value = self.text(key)
         if not _ID.fullmatch(value):
+            raise self._wrong(key)
+        return value
+
+    def attempt(self, key: str) -> str:
+        """Return the name of an attempt."""
+        value = self.text(key)
+        if not _ATTEMPT.fullmatch(value):
             raise self._wrong(key)
         return value
 
@@ -104,32 +121,21 @@ class Fields:
         return bytes.fromhex(value)
 
 
-def encode_packs(packs: set[layout.PackId]) -> dict[str, dict[str, str]]:
-    """Return packs as owner, attempt and ranges of numbers."""
-    tree: dict[str, dict[str, set[int]]] = {}
-    for pack in packs:
-        attempts = tree.setdefault(pack.owner, {})
-        attempts.setdefault(pack.attempt, set()).add(pack.number)
-    return {
-        owner: {
-            attempt: layout.encode_numbers(numbers)
-            for attempt, numbers in attempts.items()
-        }
-        for owner, attempts in tree.items()
-    }
+def decode_packs(
+    document: Mapping[str, Any], what: str, limit: int = PACKS_LIMIT
+) -> packset.PackSet:
+    """Return the packs that :meth:`.packset.PackSet.encode` wrote.
 
-
-def decode_packs(document: Mapping[str, Any], what: str) -> set[layout.PackId]:
-    """Return the packs that :func:`encode_packs` wrote.
-
+    :param limit: how many packs there may be at the most
     :raises errors.FormatError: the document is no such tree, or too large
     """
-    packs: set[layout.PackId] = set()
+    packs = packset.PackSet()
     for owner, attempt, text in _leaves(document, what):
         if not isinstance(text, str):
             raise errors.FormatError(f'{what} has a wrong list of packs')
-        numbers = layout.decode_numbers(text, PACKS_LIMIT - len(packs))
-        packs.update(layout.PackId(owner, attempt, at) for at in numbers)
+        ranges = layout.decode_numbers(text, limit)
+        limit -= sum(high - low + 1 for low, high in ranges)
+        packs.add_ranges(owner, attempt, ranges)
     return packs
 
 
@@ -141,9 +147,11 @@ def decode_parts(
     :raises errors.FormatError: the document is no such tree
     """
     parts: dict[str, dict[str, int]] = {}
+    left = PARTS_LIMIT
     for owner, attempt, count in _leaves(document, what):
-        if type(count) is not int or not 0 < count <= layout.NUMBER_LIMIT:
+        if type(count) is not int or not 0 < count <= left:
             raise errors.FormatError(f'{what} has a wrong list of indexes')
+        left -= count
         parts.setdefault(owner, {})[attempt] = count
     return parts
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 import itertools
 import json
+import os
 import struct
 from typing import Any
 
@@ -54,6 +55,8 @@ SIZE_LIMIT = 64 << 20
 
 #: Deepest nesting of a JSON document.
 DEPTH_LIMIT = 32
+
+_READ_BYTES = 1 << 20
 
 
 def seal(magic: bytes, body: bytes, digest_name: str) -> bytes:
@@ -107,6 +110,26 @@ def unseal(magic: bytes, data: bytes, what: str) -> bytes:
     return bytes(content[HEADER.size : end])
 
 
+def check_file(magic: bytes, descriptor: int, what: str) -> None:
+    """Check a frame in a file without holding it in memory.
+
+    :raises errors.FormatError: it is damaged, or another kind
+    """
+    size = os.fstat(descriptor).st_size
+    head = os.pread(descriptor, HEADER.size, 0)
+    if size < OVERHEAD or len(head) < HEADER.size:
+        raise errors.FormatError(f'{what} is cut short')
+    found, number, _, length = HEADER.unpack(head)
+    if found != magic or length != size - OVERHEAD:
+        raise errors.FormatError(f'{what} does not begin as it should')
+    running = digest.running(number)
+    end = size - digest.SIZE
+    for at in range(0, end, _READ_BYTES):
+        running.update(os.pread(descriptor, min(_READ_BYTES, end - at), at))
+    if running.digest() != os.pread(descriptor, digest.SIZE, end):
+        raise errors.FormatError(f'the checksum of {what} does not match')
+
+
 def dump_json(document: dict[str, Any]) -> bytes:
     """Return a document as canonical JSON: sorted keys, no spaces."""
     return json.dumps(
@@ -122,8 +145,8 @@ def load_json(data: bytes, what: str) -> dict[str, Any]:
 
     :raises errors.FormatError: it is none
     """
-    if len(data) > SIZE_LIMIT or _depth(data) > DEPTH_LIMIT:
-        raise errors.FormatError(f'{what} is larger or deeper than allowed')
+    if len(data) > SIZE_LIMIT:
+        raise errors.FormatError(f'{what} is larger than allowed')
     try:
         document = json.loads(
             data.decode('utf-8'),
@@ -134,25 +157,23 @@ def load_json(data: bytes, what: str) -> dict[str, Any]:
         raise errors.FormatError(f'{what} is not JSON: {exc}') from exc
     if not isinstance(document, dict):
         raise errors.FormatError(f'{what} is not a JSON object')
+    _check_depth(document, what)
     return document
 
 
-def _depth(data: bytes) -> int:
-    """Return an upper bound of the nesting, without parsing."""
-    depth = deepest = 0
-    for byte in data if len(data) < 1 << 16 else _brackets(data):
-        if byte in b'[{':
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b']}':
-            depth -= 1
-    return deepest
-
-
-def _brackets(data: bytes) -> bytes:
-    everything = bytes(range(256))
-    others = everything.translate(None, b'[]{}')
-    return data.translate(None, others)
+def _check_depth(document: dict[str, Any], what: str) -> None:
+    """Refuse what is nested too deep; the parser has a limit of its own."""
+    level: list[Any] = [document]
+    for _ in range(DEPTH_LIMIT + 1):
+        level = [
+            value
+            for item in level
+            for value in (item.values() if isinstance(item, dict) else item)
+            if isinstance(value, dict | list)
+        ]
+        if not level:
+            return
+    raise errors.FormatError(f'{what} is deeper than allowed')
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

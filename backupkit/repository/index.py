@@ -36,13 +36,18 @@ import uuid
 from backupkit import errors
 from backupkit.repository import frame
 from backupkit.repository import layout
+from backupkit.repository import limits
+from backupkit.repository import pack as pack_
 
 HEADER = struct.Struct('<16s4sIII')
 PACK = struct.Struct('<16s4sII')
 RECORD = struct.Struct('<32sIIIIBBH')
 
-#: Records in one part of a backup's index, at the most.
+#: At so many records a part of a backup's index is put.
 PART_RECORDS = 65_536
+
+#: Records in one part, at the most: those, and one more pack's.
+PART_LIMIT = PART_RECORDS + limits.ENTRIES_LIMIT
 
 _NOBODY = layout.PartId(str(uuid.UUID(int=0)), '00000000', 0)
 
@@ -151,7 +156,7 @@ def check_part(data: bytes, part: layout.PartId) -> Segment:
             raise errors.FormatError(
                 f'index {part.name} tells of packs of others'
             )
-    segment.check_records()
+    segment.check_records(PART_LIMIT)
     return segment
 
 
@@ -194,18 +199,23 @@ class Segment:
         """Bytes of the framed segment."""
         return len(self._data)
 
-    def check_records(self, *, unique: bool = False) -> None:
-        """Check order and bounds of every record.
+    def check_records(self, limit: int, *, unique: bool = False) -> None:
+        """Check number, order and bounds of all records.
 
+        :param limit: so many records, and packs, at the most
         :param unique: no digest may come twice
         :raises errors.FormatError: one is out of order or out of bounds
         """
+        if max(self.count, len(self.packs)) > limit:
+            raise errors.FormatError('an index is too long')
         last = b''
         for key, place in self.records():
             if key < last or (unique and key == last):
                 raise errors.FormatError('an index is out of order')
             if place.offset + place.stored > self.packs[place.pack]:
                 raise errors.FormatError('an index leaves its pack')
+            if not pack_.sound(place.stored, place.plain):
+                raise errors.FormatError('an index has a wrong length')
             last = key
 
     def _place(self, at: int) -> Record:

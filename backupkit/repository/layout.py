@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import re
 from typing import NamedTuple
 
@@ -128,34 +129,29 @@ def pack_of(name: str) -> PackId:
     return pack
 
 
-def encode_numbers(numbers: set[int]) -> str:
-    """Return numbers as ranges: ``{0, 1, 2, 7}`` becomes ``0-2,7``."""
-    ranges: list[list[int]] = []
-    for number in sorted(numbers):
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
+def encode_numbers(ranges: Iterable[tuple[int, int]]) -> str:
+    """Return ranges of numbers as text: ``(0, 2), (7, 7)`` is ``0-2,7``."""
     return ','.join(
         str(low) if low == high else f'{low}-{high}' for low, high in ranges
     )
 
 
-def decode_numbers(text: str, limit: int) -> set[int]:
-    """Return the numbers of ranges that :func:`encode_numbers` wrote.
+def decode_numbers(text: str, limit: int) -> list[tuple[int, int]]:
+    """Return the ranges that :func:`encode_numbers` wrote.
 
     :param limit: how many numbers there may be at the most
     :raises errors.FormatError: the text is no such list, or too long
     """
-    numbers: set[int] = set()
-    last = -1
+    ranges: list[tuple[int, int]] = []
+    last, count = -1, 0
     for item in text.split(','):
         match = re.fullmatch(r'([0-9]{1,8})(?:-([0-9]{1,8}))?', item)
         if not match:
             raise errors.FormatError(f'{item[:40]!r} is no range of packs')
         low, high = int(match[1]), int(match[2] or match[1])
-        if low <= last or high < low or len(numbers) + high - low >= limit:
+        count += high - low + 1
+        if low <= last or high < low or count > limit:
             raise errors.FormatError(f'{item[:40]!r} is no range of packs')
-        numbers.update(range(low, high + 1))
+        ranges.append((low, high))
         last = high
-    return numbers
+    return ranges

@@ -24,6 +24,12 @@ CHUNK_LIMITS = (4096, 16 << 20)
 #: Greatest pack that is read.
 PACK_LIMIT = 1 << 30
 
+#: Chunks in one pack, at the most.
+ENTRIES_LIMIT = 65_536
+
+#: What encryption adds to a chunk: nonce and tag.
+SEALED_BYTES = 12 + 16
+
 #: Measured; see the page on performance.
 DEFAULT_CHUNK_BYTES = 256 << 10
 DEFAULT_PACK_BYTES = 32 << 20

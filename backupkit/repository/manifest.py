@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import dataclasses
 from typing import Any
 
@@ -24,6 +24,7 @@ from backupkit.repository import document
 from backupkit.repository import frame
 from backupkit.repository import layout
 from backupkit.repository import limits
+from backupkit.repository import packset
 from backupkit.repository import tree
 
 FORMAT = 1
@@ -51,7 +52,7 @@ class Manifest:
     volume_properties: Mapping[str, str]
     chunk_bytes: int
     root: bytes
-    packs: frozenset[layout.PackId]
+    packs: packset.PackSet
     parts: Mapping[str, Mapping[str, int]]
     exact: bool = True
 
@@ -60,47 +61,53 @@ class Manifest:
         """The shape of the map."""
         return tree.Geometry(self.summary.size_bytes, self.chunk_bytes)
 
-    def part_ids(self, owner: str) -> list[layout.PartId]:
-        """Return the index parts of one owner of packs."""
-        return [
-            layout.PartId(owner, attempt, number)
-            for attempt, count in self.parts.get(owner, {}).items()
-            for number in range(count)
-        ]
+    def part_ids(self, owner: str) -> Iterator[layout.PartId]:
+        """Yield the index parts of one owner of packs."""
+        for attempt, count in self.parts.get(owner, {}).items():
+            for number in range(count):
+                yield layout.PartId(owner, attempt, number)
 
 
 def dump(manifest: Manifest) -> str:
-    """Return a manifest as the JSON text that is framed and put."""
+    """Return a manifest as the JSON text that is framed and put.
+
+    :raises errors.FormatError: it could not be read again: a text in it is
+        too long, say
+    """
+    text = frame.dump_json(_plain(manifest))
+    load(text, manifest.summary.backup_id)
+    return text.decode()
+
+
+def _plain(manifest: Manifest) -> dict[str, Any]:
     summary = manifest.summary
     kind, plain, key = tree.REF.unpack(manifest.root)
-    return frame.dump_json(
-        {
-            'format': FORMAT,
-            'layout': 'chunks',
-            'backup_id': summary.backup_id,
-            'repository_id': summary.repository_id,
-            'name': summary.name,
-            'backend': summary.backend,
-            'volume_id': summary.volume_id,
-            'volume_generation': summary.volume_generation,
-            'volume_format': manifest.volume_format,
-            'volume_properties': dict(manifest.volume_properties),
-            'size_bytes': summary.size_bytes,
-            'kind': summary.kind.value,
-            'parent_id': summary.parent_id or '',
-            'created_at': summary.created_at,
-            'consistent': summary.consistent,
-            'content': summary.content,
-            **{key: getattr(summary, key) for key in _NUMBERS},
-            'chunk_bytes': manifest.chunk_bytes,
-            'root': {'kind': kind, 'plain': plain, 'digest': key.hex()},
-            'packs': document.encode_packs(set(manifest.packs)),
-            'index': {
-                owner: dict(tried) for owner, tried in manifest.parts.items()
-            },
-            'exact': manifest.exact,
-        }
-    ).decode()
+    return {
+        'format': FORMAT,
+        'layout': 'chunks',
+        'backup_id': summary.backup_id,
+        'repository_id': summary.repository_id,
+        'name': summary.name,
+        'backend': summary.backend,
+        'volume_id': summary.volume_id,
+        'volume_generation': summary.volume_generation,
+        'volume_format': manifest.volume_format,
+        'volume_properties': dict(manifest.volume_properties),
+        'size_bytes': summary.size_bytes,
+        'kind': summary.kind.value,
+        'parent_id': summary.parent_id or '',
+        'created_at': summary.created_at,
+        'consistent': summary.consistent,
+        'content': summary.content,
+        **{key: getattr(summary, key) for key in _NUMBERS},
+        'chunk_bytes': manifest.chunk_bytes,
+        'root': {'kind': kind, 'plain': plain, 'digest': key.hex()},
+        'packs': manifest.packs.encode(),
+        'index': {
+            owner: dict(tried) for owner, tried in manifest.parts.items()
+        },
+        'exact': manifest.exact,
+    }
 
 
 def load(text: bytes, backup_id: str) -> Manifest:
@@ -113,12 +120,13 @@ def load(text: bytes, backup_id: str) -> Manifest:
     fields = document.Fields(frame.load_json(text, what), what)
     if fields.integer('format', 1) > FORMAT:
         raise errors.FormatTooNew(f'{what} is of a newer format')
-    fields.choice('layout', ('chunks',))
+    if fields.text('layout') != 'chunks':
+        raise errors.FormatTooNew(f'{what} is of a layout that is not known')
     if fields.identifier('backup_id') != backup_id:
         raise errors.FormatError(f'{what} is that of another backup')
     packs = document.decode_packs(fields.mapping('packs'), what)
     parts = document.decode_parts(fields.mapping('index'), what)
-    if {one.owner for one in packs} - parts.keys():
+    if packs.owners - parts.keys():
         raise errors.FormatError(f'{what} lacks an index of its packs')
     return Manifest(
         summary=_summary(fields, backup_id),
@@ -126,7 +134,7 @@ def load(text: bytes, backup_id: str) -> Manifest:
         volume_properties=_properties(fields),
         chunk_bytes=fields.integer('chunk_bytes', *limits.CHUNK_LIMITS),
         root=_root(fields),
-        packs=frozenset(packs),
+        packs=packs,
         parts=parts,
         exact=fields.boolean('exact'),
     )

@@ -26,9 +26,11 @@ import threading
 
 from backupkit.drivers import store as store_
 from backupkit import errors
+from backupkit.repository import fetch
 from backupkit.repository import frame
 from backupkit.repository import index
 from backupkit.repository import layout
+from backupkit.repository import limits
 
 LOG = logging.getLogger(__name__)
 
@@ -42,24 +44,24 @@ _KEPT_BYTES = 16 << 20
 def read(data: bytes, pack: layout.PackId) -> index.Segment:
     """Return what one object says, after checking all of it.
 
-    :raises errors.FormatError: it is damaged, or tells of another pack
+    :raises errors.IntegrityError: it is damaged, or tells of another pack
     """
     name = layout.MovedId(pack).name
     frame.unseal(frame.MOVED, data, name)
     segment = index.Segment(data)
     if tuple(segment.part) != tuple(pack):
         raise errors.FormatError(f'{name} tells of another pack')
-    segment.check_records(unique=True)
+    segment.check_records(limits.ENTRIES_LIMIT, unique=True)
     return segment
 
 
 def load(store: store_.Store, pack: layout.PackId) -> index.Segment | None:
     """Return where the chunks of a pack are now; None where it left nothing.
 
-    :raises errors.FormatError: what it left is damaged
+    :raises errors.IntegrityError: what it left is damaged
     """
     try:
-        data = store.get(layout.MovedId(pack).name)
+        data = fetch.whole(store, layout.MovedId(pack).name)
     except errors.ObjectNotFound:
         return None
     return read(data, pack)
@@ -77,7 +79,7 @@ def lost(store: store_.Store, pack: layout.PackId) -> bool:
         except errors.ObjectNotFound:
             try:
                 segment = load(store, one)
-            except errors.FormatError:
+            except errors.IntegrityError:
                 return True
             if segment is None:
                 return True
@@ -126,7 +128,7 @@ class Moves:
                 return self._kept[pack]
         try:
             segment = load(self._store, pack)
-        except errors.FormatError as exc:
+        except errors.IntegrityError as exc:
             LOG.warning('%s', exc)
             segment = None
         with self._lock:

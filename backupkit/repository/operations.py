@@ -35,6 +35,7 @@ from backupkit.repository import codec as codec_
 from backupkit.repository import collect as collect_
 from backupkit.repository import create
 from backupkit.repository import damage as damage_
+from backupkit.repository import fetch
 from backupkit.repository import frame
 from backupkit.repository import layout
 from backupkit.repository import manifest as manifest_
@@ -171,7 +172,7 @@ class Operations:
         with self._target.opened() as store:
             repository = self._existing(store)
             try:
-                data = repository.store.get(name)
+                data = fetch.whole(repository.store, name)
             except errors.ObjectNotFound:
                 return
             # A tombstone stays until gc has removed the packs.
@@ -302,8 +303,8 @@ class Operations:
             if known is not None:
                 raise errors.TargetMissing(
                     f'target {self._target.name} held repository {known}, '
-                    'and holds none now: is it mounted, and is its path right? To '
-                    'begin anew there: backupkit repository adopt '
+                    'and holds none now: is it mounted, and is its path '
+                    'right? To begin anew there: backupkit repository adopt '
                     f'{self._target.name}'
                 )
             repository = repository_.make_repository(

@@ -22,6 +22,7 @@ from backupkit import model
 from backupkit.repository import cache as cache_
 from backupkit.repository import layout
 from backupkit.repository import moved
+from backupkit.repository import packset
 from backupkit.repository import repository as repository_
 
 
@@ -36,7 +37,7 @@ def describe(
         manifest = repository.manifest(backup_id)
     except errors.NotFound:
         return
-    except errors.FormatError as exc:
+    except errors.IntegrityError as exc:
         yield target_.Finding(name, str(exc), (backup_id,))
         return
     missing = [pack for pack in manifest.packs if pack.name not in there]
@@ -56,15 +57,15 @@ def stats(
     totals = dict.fromkeys(
         ('backups', 'logical_bytes', 'data_bytes', 'changed_bytes'), 0
     )
-    reached: set[layout.PackId] = set()
+    reached = packset.PackSet()
     for backup_id in set(repository.listed()):
         try:
             manifest = repository.manifest(backup_id)
-        except (errors.NotFound, errors.FormatError):
+        except (errors.NotFound, errors.IntegrityError):
             continue
         cache.ensure(manifest)
         summary = manifest.summary
-        reached |= manifest.packs
+        reached.update(manifest.packs)
         totals['backups'] += 1
         totals['logical_bytes'] += summary.size_bytes
         totals['data_bytes'] += summary.data_bytes

@@ -88,8 +88,11 @@ class PackBuffer:
         return self._end - len(MAGIC)
 
     def fits(self, stored: int) -> bool:
-        """Tell whether a chunk of so many stored bytes still fits."""
-        return self._end + stored <= self._size
+        """Tell whether a chunk of so many stored bytes still goes in."""
+        return (
+            self._end + stored <= self._size
+            and len(self.records) < limits.ENTRIES_LIMIT
+        )
 
     def append(
         self,
@@ -157,7 +160,7 @@ def read_trailer(
         raise errors.FormatError(f'pack {name} is another pack')
     if offset + count * ENTRY.size + TRAILER.size != size_bytes:
         raise errors.FormatError(f'pack {name} has a wrong size')
-    if offset < len(MAGIC):
+    if offset < len(MAGIC) or count > limits.ENTRIES_LIMIT:
         raise errors.FormatError(f'pack {name} has a wrong table')
     return offset, count
 
@@ -185,7 +188,7 @@ def read_table(
     entries = [Entry(*fields) for fields in ENTRY.iter_unpack(table)]
     end = len(MAGIC)
     for entry in entries:
-        if entry.offset != end or entry.plain > limits.CHUNK_LIMITS[1]:
+        if entry.offset != end or not sound(entry.stored, entry.plain):
             raise errors.FormatError(
                 f'the table of pack {pack.name} has a wrong entry'
             )
@@ -193,6 +196,17 @@ def read_table(
     if end != offset:
         raise errors.FormatError(f'pack {pack.name} has a gap')
     return entries
+
+
+def sound(stored: int, plain: int) -> bool:
+    """Tell whether a chunk can have these lengths.
+
+    No chunk is stored longer than it is, but for what encryption adds.
+    """
+    return (
+        0 < plain <= limits.CHUNK_LIMITS[1]
+        and stored <= plain + limits.SEALED_BYTES
+    )
 
 
 def runs_of(entries: list[Entry], limit_bytes: int) -> Iterator[list[Entry]]:

@@ -78,7 +78,7 @@ class PackChecker:
     def _gone(self, pack: layout.PackId) -> PackState:
         try:
             left = moved.load(self._repository.store, pack)
-        except errors.FormatError as exc:
+        except errors.IntegrityError as exc:
             return PackState(f'the pack is gone; {exc}')
         if left is None:
             return PackState('the pack is gone')

@@ -25,6 +25,7 @@ from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import pack as pack_
 from backupkit.repository import repository as repository_
+from backupkit.repository import tree
 
 
 class Packer:
@@ -48,6 +49,12 @@ class Packer:
         self._repository = repository
         self._owner = owner
         self._stored = stored
+        # Whatever the size of packs is, one chunk or node goes in.
+        self._pack_bytes = max(
+            repository.settings.pack_bytes,
+            len(pack_.MAGIC) + repository.settings.chunk_bytes,
+            len(pack_.MAGIC) + tree.NODE_BYTES,
+        )
         self.attempt = repository_.new_attempt()
         self._lock = threading.Lock()
         self._enter_lock = threading.Lock()
@@ -101,7 +108,7 @@ class Packer:
         self._raise_failed()
         buffer = self._free.get()
         self._raise_failed()
-        return buffer or pack_.PackBuffer(self._repository.settings.pack_bytes)
+        return buffer or pack_.PackBuffer(self._pack_bytes)
 
     def _raise_failed(self) -> None:
         if not self._failed.is_set():

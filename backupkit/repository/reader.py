@@ -41,17 +41,16 @@ class BackupReader(interface.Reader):
 
     def extents(self) -> Iterator[model.Extent]:
         """Yield runs of data and of zeros, merged within each leaf."""
-        for leaf in range(self._geometry.leaves):
-            start = leaf * tree.FAN_OUT * self._geometry.chunk_bytes
-            end = min(
-                self.size_bytes,
-                start + tree.FAN_OUT * self._geometry.chunk_bytes,
-            )
-            node = self.map.leaf(leaf)
-            if node is None:
+        leaf_bytes = tree.FAN_OUT * self._geometry.chunk_bytes
+        for span in self.map.walk():
+            if span.error:
+                raise span.error
+            start = span.first * leaf_bytes
+            end = min(self.size_bytes, start + span.leaves * leaf_bytes)
+            if span.node is None:
                 yield model.Extent(start, end - start, model.ExtentKind.ZERO)
             else:
-                yield from self._runs(node, start, end)
+                yield from self._runs(span.node, start, end)
 
     def _runs(
         self, node: bytes, start: int, end: int

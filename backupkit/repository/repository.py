@@ -23,6 +23,7 @@ from backupkit.drivers import store as store_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.repository import digest
+from backupkit.repository import fetch
 from backupkit.repository import frame
 from backupkit.repository import index
 from backupkit.repository import layout
@@ -61,7 +62,7 @@ class Repository:
         :raises errors.IntegrityError: it is damaged
         """
         try:
-            data = self.store.get(layout.manifest(backup_id))
+            data = fetch.whole(self.store, layout.manifest(backup_id))
         except errors.ObjectNotFound:
             raise errors.NotFound(
                 f'the target holds no backup {backup_id}'
@@ -93,7 +94,7 @@ class Repository:
         :raises errors.ObjectNotFound: it is gone
         :raises errors.IntegrityError: it is damaged
         """
-        data = self.store.get(part.name)
+        data = fetch.whole(self.store, part.name)
         index.check_part(data, part)
         return data
 
@@ -121,7 +122,7 @@ class Repository:
         try:
             self.store.put(name, [tombstone(backup_id, self.settings.digest)])
         except errors.ObjectExists:
-            return is_tombstone(self.store.get(name), backup_id)
+            return is_tombstone(fetch.whole(self.store, name), backup_id)
         return True
 
     def put_manifest(self, backup_id: str, text: str) -> None:
@@ -134,7 +135,7 @@ class Repository:
         try:
             self.store.put(name, [data])
         except errors.ObjectExists:
-            found = self.store.get(name)
+            found = fetch.whole(self.store, name)
             if found == data:
                 return
             if is_tombstone(found, backup_id):
@@ -182,7 +183,7 @@ def open_repository(store: store_.Store) -> Repository | None:
     :raises errors.FormatError: its config is damaged
     """
     try:
-        data = store.get(layout.CONFIG)
+        data = fetch.whole(store, layout.CONFIG)
     except errors.ObjectNotFound:
         return None
     return Repository(store, settings_.load(data))
@@ -210,7 +211,7 @@ def writer_of(repository: Repository) -> tuple[str, int]:
     while True:
         name = f'{layout.ADOPTED}{number + 1:08d}'
         try:
-            data = repository.store.get(name)
+            data = fetch.whole(repository.store, name)
         except errors.ObjectNotFound:
             return owner, number
         number += 1

@@ -26,6 +26,7 @@ from backupkit.repository import cache as cache_
 from backupkit.repository import damage as damage_
 from backupkit.repository import layout
 from backupkit.repository import repository as repository_
+from backupkit.repository import shelf
 
 
 class Reuse:
@@ -62,6 +63,10 @@ class Reuse:
             if good and (key, place.pack) not in self._damaged_chunks:
                 return place.pack
         return None
+
+    def parts_of(self, owner: str) -> shelf.Parts:
+        """Return the index parts of who owns a pack that was found."""
+        return self._cache.parts_of(owner)
 
     def good(self, pack: layout.PackId) -> bool:
         """Tell whether a pack may be reused at all."""

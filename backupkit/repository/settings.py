@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 
 from backupkit import errors
+from backupkit.repository import digest
 from backupkit.repository import document
 from backupkit.repository import frame
 from backupkit.repository import limits
@@ -80,11 +81,18 @@ def load(data: bytes) -> Settings:
         repository_id=fields.identifier('repository_id'),
         catalog_id=fields.identifier('catalog_id'),
         chunk_bytes=fields.integer('chunk_bytes', *limits.CHUNK_LIMITS),
-        pack_bytes=fields.integer('pack_bytes', 1 << 16, limits.PACK_LIMIT),
-        digest=fields.choice('digest', tuple(limits.DIGESTS)),
+        pack_bytes=fields.integer(
+            'pack_bytes', 1 << 16, limits.PACK_LIMIT // 2
+        ),
+        digest=_digest(fields.text('digest')),
         codec=fields.choice('codec', tuple(limits.CODECS)),
         created_at=fields.text('created_at'),
     )
+
+
+def _digest(name: str) -> str:
+    digest.by_name(name)
+    return name
 
 
 def dump_adoption(catalog_id: str, number: int, digest_name: str) -> bytes:

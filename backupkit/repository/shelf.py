@@ -14,14 +14,16 @@
 
 A directory holds segments (see :mod:`backupkit.repository.index`) and one
 list of them, ``segments.json``, replaced atomically under a lock, so that
-processes share it. Small segments are merged, so that a search looks at
-few of them. A segment whose checksum does not match is dropped: a cache
-can cost time, never data.
+processes share it. The list says which owners' indexes are in a segment,
+and of which parts they were made. Small segments are merged, so that a
+search looks at few of them. What is damaged or missing is taken off the
+list, and what cannot be written stays in memory: a cache can cost time,
+never data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import fcntl
 import heapq
@@ -30,26 +32,38 @@ import logging
 import mmap
 import os
 import pathlib
+import re
 import secrets
 
 from backupkit import errors
-from backupkit.repository import digest
 from backupkit.repository import frame
 from backupkit.repository import index
 from backupkit.repository import layout
 
 LOG = logging.getLogger(__name__)
 
+#: Index parts of one owner: attempt and how many.
+Parts = Mapping[str, int]
+
 #: Segments of one magnitude that are merged into one.
 _MERGE_AT = 8
 _LIST = 'segments.json'
-_READ_BYTES = 1 << 20
+_NAME = re.compile(r'[0-9a-f]{16}\.idx')
+
+#: Stands in the list for owners whose indexes are empty.
+_NOTHING = ''
+
+#: Names of segments, each with the owners in it.
+_Listed = dict[str, dict[str, Parts]]
 
 
 class DiskShelf:
     """Segments in a directory that processes may share.
 
+    ``owners`` are those whose whole index is here.
+
     :param path: the directory, made where it is missing
+    :raises OSError: it cannot be used
     """
 
     def __init__(self, path: pathlib.Path, digest_name: str) -> None:
@@ -59,115 +73,159 @@ class DiskShelf:
                 made.chmod(0o770)
         self._path = path
         self._digest = digest_name
-        self._maps: list[mmap.mmap] = []
-        self._pending: dict[str, list[str]] = {}
+        self._opened: dict[str, index.Segment] = {}
+        # What could not be written.
+        self._loose: list[index.Segment] = []
+        self._loose_owners: dict[str, Parts] = {}
+        self._pending: _Listed = {}
         self.segments: list[index.Segment] = []
-        self.owners: set[str] = set()
-        self._load()
+        self.owners: dict[str, Parts] = {}
+        if self._sync(self._listed()):
+            with self._locked():
+                self._clean(self._listed())
 
     def close(self) -> None:
         """Let go of the mapped files."""
         self.segments = []
-        while self._maps:
-            self._maps.pop().close()
+        self._opened = {}
+        self._loose = []
 
-    def add(self, owner: str, segments: Iterable[bytes]) -> None:
-        """Take the whole index of one owner; :meth:`save` makes it last."""
-        for data in segments:
+    def add(self, owner: str, parts: Parts, segments: Iterable[bytes]) -> None:
+        """Take the whole index of one owner; :meth:`save` makes it last.
+
+        Nothing is taken where ``segments`` raises an error.
+        """
+        opened: dict[str, index.Segment] = {}
+        loose: list[index.Segment] = []
+        try:
+            for data in segments:
+                self._take(data, opened, loose)
+        except BaseException:
+            self._unlink(opened)
+            raise
+        if loose:
+            # A part of an index is worse than none.
+            self._unlink(opened)
+            self._loose += [*opened.values(), *loose]
+            self._loose_owners[owner] = parts
+        else:
+            self._opened |= opened
+            for name in opened or (_NOTHING,):
+                self._pending.setdefault(name, {})[owner] = parts
+        self.segments += [*opened.values(), *loose]
+        self.owners[owner] = parts
+
+    def _take(
+        self,
+        data: bytes,
+        opened: dict[str, index.Segment],
+        loose: list[index.Segment],
+    ) -> None:
+        try:
             name = self._write([data])
-            self._pending[name] = [owner]
-            self.segments.append(self._open(name))
-        self.owners.add(owner)
+            opened[name] = self._open(name)
+        except OSError as exc:
+            LOG.warning('the index cache %s: %s', self._path, exc)
+            loose.append(index.Segment(data))
 
     def save(self) -> None:
         """Add what is new to the list, merging where it pays."""
         if not self._pending:
             return
-        with self._locked():
-            listed = self._listed()
-            known = {one for owners in listed.values() for one in owners}
-            for name, owners in self._pending.items():
-                if known.isdisjoint(owners):
-                    listed[name] = owners
-            dropped = self._merge(listed)
-            self._replace_list(listed)
-            for name in {*dropped, *self._pending} - listed.keys():
-                (self._path / name).unlink(missing_ok=True)
-        self._pending = {}
-        self._load()
+        try:
+            with self._locked():
+                self._save()
+        except OSError as exc:
+            LOG.warning('the index cache %s: %s', self._path, exc)
 
-    def _listed(self) -> dict[str, list[str]]:
+    def _save(self) -> None:
+        listed = self._listed()
+        self._clean(listed)
+        known = {one for owners in listed.values() for one in owners}
+        for name, owners in self._pending.items():
+            if known.isdisjoint(owners):
+                listed.setdefault(name, {}).update(owners)
+        dropped = self._merge(listed)
+        self._replace_list(listed)
+        self._unlink({*dropped, *self._pending} - listed.keys())
+        self._pending = {}
+        self._sync(listed)
+
+    def _clean(self, listed: _Listed) -> None:
+        """Take what is damaged or missing off the list, under the lock."""
+        if bad := self._sync(listed):
+            self._replace_list(listed)
+            self._unlink(bad)
+
+    def _listed(self) -> _Listed:
         """Return the list; empty where it is missing or damaged."""
         try:
             listed = json.loads((self._path / _LIST).read_bytes())
-            return {
-                str(name): [str(owner) for owner in owners]
-                for name, owners in listed.items()
-            }
+            for name, owners in listed.items():
+                if name != _NOTHING and not _NAME.fullmatch(name):
+                    raise ValueError(f'{name[:40]!r} is no segment')
+                if not isinstance(owners, dict):
+                    raise TypeError('a segment has no owners')
         except FileNotFoundError:
             return {}
         except (ValueError, AttributeError, TypeError) as exc:
             LOG.warning('the index cache %s is dropped: %s', self._path, exc)
             return {}
+        return dict(listed)
 
-    def _replace_list(self, listed: dict[str, list[str]]) -> None:
+    def _replace_list(self, listed: _Listed) -> None:
         temporary = self._path / f'.{secrets.token_hex(4)}'
         temporary.write_text(json.dumps(listed))
         temporary.chmod(0o660)
         temporary.replace(self._path / _LIST)
 
-    def _load(self) -> None:
-        """Open all segments of the list.
+    def _sync(self, listed: _Listed) -> list[str]:
+        """Have open what is listed and what is to be.
 
-        Another process may merge them meanwhile: then the list has changed
-        and is read again.
+        :returns: what is damaged or missing, and not in ``listed`` any more:
+            another process may have merged it, unless the lock is held
         """
-        for _ in range(10):
-            listed = self._listed()
-            try:
-                self._open_all(listed)
-            except FileNotFoundError:
+        opened = {}
+        bad = []
+        for name in {**listed, **self._pending}:
+            if name == _NOTHING:
                 continue
-            return
-        self.close()
-        self.owners = set()
-
-    def _open_all(self, listed: dict[str, list[str]]) -> None:
-        self.close()
-        self.owners = set()
-        for name, owners in listed.items():
             try:
-                self.segments.append(self._open(name))
-            except (errors.FormatError, ValueError) as exc:
+                opened[name] = self._opened.get(name) or self._open(name)
+            except (errors.FormatError, ValueError, FileNotFoundError) as exc:
                 LOG.warning('a segment of the index cache: %s', exc)
-                self._drop(name)
-                continue
-            self.owners.update(owners)
+                bad.append(name)
+                listed.pop(name, None)
+        self._opened = opened
+        self.segments = [*opened.values(), *self._loose]
         self.segments.sort(key=lambda one: -one.count)
-
-    def _drop(self, name: str) -> None:
-        """Take a damaged segment off the list."""
-        with self._locked():
-            listed = self._listed()
-            if listed.pop(name, None) is not None:
-                self._replace_list(listed)
-            (self._path / name).unlink(missing_ok=True)
+        self.owners = dict(self._loose_owners)
+        for owners in [*listed.values(), *self._pending.values()]:
+            self.owners.update(owners)
+        return bad
 
     def _open(self, name: str) -> index.Segment:
-        path = self._path / name
-        with path.open('rb') as file:
-            _check_file(file.fileno(), name)
+        with (self._path / name).open('rb') as file:
+            frame.check_file(frame.INDEX, file.fileno(), name)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._maps.append(mapped)
         return index.Segment(mapped)
 
     def _write(self, parts: Iterable[bytes]) -> str:
         name = f'{secrets.token_hex(8)}.idx'
-        with (self._path / name).open('xb') as file:
-            os.fchmod(file.fileno(), 0o660)
-            for part in parts:
-                file.write(part)
+        try:
+            with (self._path / name).open('xb') as file:
+                os.fchmod(file.fileno(), 0o660)
+                for part in parts:
+                    file.write(part)
+        except BaseException:
+            self._unlink([name])
+            raise
         return name
+
+    def _unlink(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name != _NOTHING:
+                (self._path / name).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -177,41 +235,32 @@ class DiskShelf:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _merge(self, listed: dict[str, list[str]]) -> list[str]:
+    def _merge(self, listed: _Listed) -> list[str]:
         """Replace segments of one magnitude by one, where there are many."""
         tiers: dict[int, list[str]] = {}
-        for name in listed:
-            with contextlib.suppress(FileNotFoundError):
-                size = (self._path / name).stat().st_size
-                tiers.setdefault(size.bit_length() // 3, []).append(name)
+        for name in listed.keys() & self._opened.keys():
+            size = self._opened[name].size_bytes
+            tiers.setdefault(size.bit_length() // 3, []).append(name)
         dropped: list[str] = []
         for names in tiers.values():
             if len(names) >= _MERGE_AT:
-                dropped += self._merge_tier(listed, names)
+                merged = self._write(self._merged(names))
+                owners = [listed.pop(name).items() for name in names]
+                listed[merged] = {
+                    who: what for one in owners for who, what in one
+                }
+                dropped += names
         return dropped
 
-    def _merge_tier(
-        self, listed: dict[str, list[str]], names: list[str]
-    ) -> list[str]:
-        segments = []
-        for name in names:
-            try:
-                segments.append(self._open(name))
-            except (errors.FormatError, ValueError, OSError) as exc:
-                LOG.warning('a segment of the index cache: %s', exc)
-                return []
+    def _merged(self, names: Iterable[str]) -> Iterator[bytes]:
+        segments = [self._opened[name] for name in names]
         sizes: dict[layout.PackId, int] = {}
         for segment in segments:
             sizes.update(segment.packs)
         order = {pack: at for at, pack in enumerate(sizes)}
         streams = [_renumbered(segment, order) for segment in segments]
         count = sum(segment.count for segment in segments)
-        merged = self._write(
-            index.stream(heapq.merge(*streams), count, sizes, self._digest)
-        )
-        owners = {owner for name in names for owner in listed.pop(name)}
-        listed[merged] = sorted(owners)
-        return names
+        return index.stream(heapq.merge(*streams), count, sizes, self._digest)
 
 
 class MemoryShelf:
@@ -219,12 +268,12 @@ class MemoryShelf:
 
     def __init__(self) -> None:
         self.segments: list[index.Segment] = []
-        self.owners: set[str] = set()
+        self.owners: dict[str, Parts] = {}
 
-    def add(self, owner: str, segments: Iterable[bytes]) -> None:
+    def add(self, owner: str, parts: Parts, segments: Iterable[bytes]) -> None:
         """Take the whole index of one owner."""
-        self.segments += map(index.Segment, segments)
-        self.owners.add(owner)
+        self.segments += [index.Segment(data) for data in segments]
+        self.owners[owner] = parts
 
     def save(self) -> None:
         """Do nothing: it does not last."""
@@ -241,25 +290,3 @@ def _renumbered(
     for record in segment.packed():
         number = int.from_bytes(record[32:36], 'little')
         yield record[:32] + numbers[number] + record[36:]
-
-
-def _check_file(descriptor: int, name: str) -> None:
-    """Check the frame of a file without holding it in memory.
-
-    :raises errors.FormatError: it is damaged
-    """
-    size = os.fstat(descriptor).st_size
-    head = os.pread(descriptor, frame.HEADER.size, 0)
-    if size < frame.OVERHEAD or len(head) < frame.HEADER.size:
-        raise errors.FormatError(f'{name} is cut short')
-    magic, number, _, length = frame.HEADER.unpack(head)
-    if magic != frame.INDEX or length != size - frame.OVERHEAD:
-        raise errors.FormatError(f'{name} is no segment')
-    running = digest.running(number)
-    end = size - digest.SIZE
-    for offset in range(0, end, _READ_BYTES):
-        running.update(
-            os.pread(descriptor, min(_READ_BYTES, end - offset), offset)
-        )
-    if running.digest() != os.pread(descriptor, digest.SIZE, end):
-        raise errors.FormatError(f'the checksum of {name} does not match')

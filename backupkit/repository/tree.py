@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 import dataclasses
 import struct
 import threading
+from typing import NamedTuple
 
 from backupkit import errors
 
@@ -170,6 +171,19 @@ class MapBuilder:
         return level
 
 
+class Span(NamedTuple):
+    """Some leaves of a map: one as it is, or several that are zero or lost.
+
+    ``node`` are the references of a single leaf; None stands for zeros, or,
+    where there is an ``error``, for what is not known.
+    """
+
+    first: int
+    leaves: int
+    node: bytes | None
+    error: errors.IntegrityError | None = None
+
+
 class MapReader:
     """Reads the references of a stored map, leaf by leaf.
 
@@ -230,6 +244,8 @@ class MapReader:
             raise errors.FormatError('a node of the map has a wrong size')
         node = self._fetch(key, length)
         check_node(node)
+        if level == 0:
+            self._check_plain(number, node)
         return node
 
     def _children(self, level: int, number: int) -> int:
@@ -238,28 +254,37 @@ class MapReader:
             below = -(-below // FAN_OUT)
         return min(FAN_OUT, below - number * FAN_OUT)
 
-    def stored_nodes(self) -> Iterator[tuple[int, int, bytes, int]]:
-        """Yield every stored node: level, number, digest, plain length.
+    def walk(self) -> Iterator[Span]:
+        """Yield spans that tile the map, in their order.
 
-        Top down, so that nothing below a damaged node is asked for unless
-        the caller goes on after the error.
+        What lies below a node of zeros, or below one that cannot be read,
+        is one span.
         """
-        for level in reversed(range(self.geometry.levels)):
-            count = self.geometry.chunks
-            for _ in range(level + 1):
-                count = -(-count // FAN_OUT)
-            for number in range(count):
-                kind, length, key = REF.unpack(
-                    self.leaf_ref(number)
-                    if level == 0
-                    else self._locked_ref(level, number)
-                )
-                if kind != ZERO:
-                    yield level, number, key, length
+        if self.geometry.leaves:
+            yield from self._walk(self.geometry.levels - 1, 0)
 
-    def _locked_ref(self, level: int, number: int) -> bytes:
-        with self._lock:
-            return self._ref_at(level, number)
+    def _walk(self, level: int, number: int) -> Iterator[Span]:
+        below = FAN_OUT**level
+        first = number * below
+        count = min(below, self.geometry.leaves - first)
+        try:
+            with self._lock:
+                node = self._node(level, number)
+        except errors.IntegrityError as exc:
+            yield Span(first, count, None, exc)
+            return
+        if node is None or level == 0:
+            yield Span(first, count, node)
+            return
+        for child in range(len(node) // REF.size):
+            yield from self._walk(level - 1, number * FAN_OUT + child)
+
+    def _check_plain(self, leaf: int, node: bytes) -> None:
+        """Check the plain length of every stored chunk of a leaf."""
+        for at, (kind, plain, _) in enumerate(REF.iter_unpack(node)):
+            length = self.geometry.chunk_length(leaf * FAN_OUT + at)
+            if kind == STORED and plain != length:
+                raise errors.FormatError('a chunk of the map has a wrong size')
 
 
 def check_node(node: bytes) -> None:

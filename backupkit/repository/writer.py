@@ -25,6 +25,7 @@ from backupkit import errors
 from backupkit.repository import codec as codec_
 from backupkit.repository import layout
 from backupkit.repository import packer as packer_
+from backupkit.repository import packset
 from backupkit.repository import repository as repository_
 from backupkit.repository import reuse as reuse_
 from backupkit.repository import tree
@@ -55,7 +56,7 @@ class Parent(NamedTuple):
     """The map of a parent backup, and all packs that it refers to."""
 
     map: tree.MapReader
-    packs: frozenset[layout.PackId]
+    packs: packset.PackSet
 
 
 class BackupWriter(interface.Writer):
@@ -81,7 +82,7 @@ class BackupWriter(interface.Writer):
         self._reuse = reuse
         self._encoder = encoder
         self._parent = parent.map if parent else None
-        self._inherit = parent.packs if parent else frozenset()
+        self._inherit = parent.packs if parent else packset.PackSet()
         self._map = tree.MapBuilder(geometry, self._store_node)
         self._zeros = bytearray(geometry.chunk_bytes)
         self._lock = threading.Lock()
@@ -92,9 +93,12 @@ class BackupWriter(interface.Writer):
         self.root = tree.ZERO_REF
 
     @property
-    def packs(self) -> frozenset[layout.PackId]:
+    def packs(self) -> packset.PackSet:
         """All packs that the finished map refers to."""
-        return frozenset(self._packer.packs | self._reused)
+        packs = packset.PackSet(self._packer.packs | self._reused)
+        if not self.exact:
+            packs.update(self._inherit)
+        return packs
 
     def write(self, offset: int, buffers: Sequence[interface.Block]) -> None:
         chunk = offset // self._geometry.chunk_bytes
@@ -231,8 +235,6 @@ class BackupWriter(interface.Writer):
     def finish(self) -> None:
         self.root = self._map.finish()
         self._packer.finish()
-        if not self.exact:
-            self._reused |= self._inherit
 
 
 def _leaves(chunk: int, count: int) -> list[tuple[int, int, int]]:

@@ -31,6 +31,8 @@ import unittest
 
 import yaml  # type: ignore[import-untyped]  # has no annotations
 
+from backupkit.repository import frame
+
 _MIB = 1024**2
 _SIZE = 8 * _MIB
 _PROGRAM = str(pathlib.Path(sys.executable).with_name('backupkit'))
@@ -548,11 +550,9 @@ class RefusalTest(CliTest):
         self.fill()
         self.call('backup', 'create', 'local:db01')
         config = self.root / 'repo' / 'config'
-        data = bytearray(config.read_bytes())
-        self.assertEqual(b'BKCONFG1', bytes(data[:8]))
-        data[7:8] = b'9'
-        config.write_bytes(data)
-        self.refused(8, 'version 9', 'backup', 'create', 'local:db01')
+        body = frame.unseal(frame.CONFIG, config.read_bytes(), 'config')
+        config.write_bytes(frame.seal(b'BKCONFG2', body, 'blake3'))
+        self.refused(8, 'version 2', 'backup', 'create', 'local:db01')
 
 
 class SignalTest(CliTest):

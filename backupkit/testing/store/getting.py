@@ -34,17 +34,20 @@ class GetTests(case.StoreCase):
         self.put_here()
         ranges = [(0, 1), (0, SIZE), (SIZE - 1, 1), (4095, 2), (1, SIZE - 1)]
         for offset, length in ranges:
-            self.assertEqual(
+            self.assert_bytes(
                 self.data[offset : offset + length],
                 self.store.get('here', offset, length),
+                f'the range at {offset}',
             )
 
     def test_get_when_length_is_left_out_then_to_the_end(self) -> None:
         """Guards: Store.get."""
         self.put_here()
         for offset in (0, 1, 65_536, SIZE - 1, SIZE):
-            self.assertEqual(
-                self.data[offset:], self.store.get('here', offset)
+            self.assert_bytes(
+                self.data[offset:],
+                self.store.get('here', offset),
+                f'what follows {offset}',
             )
 
     def test_get_when_length_is_zero_then_it_is_empty(self) -> None:
@@ -73,7 +76,9 @@ class GetTests(case.StoreCase):
         sizes = (1, 0, 30_000, 4096)
         buffers = [bytearray(b'\xff' * size) for size in sizes]
         self.store.get_into('here', 11, buffers)
-        self.assertEqual(self.data[11 : 11 + sum(sizes)], b''.join(buffers))
+        self.assert_bytes(
+            self.data[11 : 11 + sum(sizes)], b''.join(buffers), 'it'
+        )
         self.assertEqual(list(sizes), [len(buffer) for buffer in buffers])
 
     def test_get_into_when_there_are_many_views_then_filled(self) -> None:
@@ -135,10 +140,13 @@ class GetTests(case.StoreCase):
     def test_delete_when_it_returned_then_object_is_gone(self) -> None:
         """Guards: Store.delete, StoreCapabilities.list_complete."""
         self.put_here()
-        self.store.put('beside', [b'stays'])
+        beside = ('her', 'here-too', 'here.too', 'heretoo', 'there')
+        for name in beside:
+            self.store.put(name, [name.encode()])
         self.store.delete('here')
         self.assert_absent('here')
-        self.assert_holds('beside', b'stays')
+        for name in beside:
+            self.assert_holds(name, name.encode())
 
     def test_delete_when_name_is_not_there_then_succeeds(self) -> None:
         """Guards: store 6, Store.delete."""

@@ -199,9 +199,6 @@ class FaultTests(case.TargetCase):
 
         def collect() -> None:
             begun[1].disarm()
-            # What a failed collection had begun to forget costs a call in
-            # each later one: the rounds would never come to their end.
-            self.forget_gone(begun[0])
             summary = self.cycle.backup(self.make_volume(SMALL, 'gone'))
             self.cycle.delete(summary.backup_id)
             rounds[0] += 1
@@ -268,15 +265,6 @@ class FaultTests(case.TargetCase):
                 continue
             self.assert_bytes(expected, writer.data, backup_id)
         self.assertGreater(found, 0, f'damage of {name} was not found')
-
-    def forget_gone(
-        self, repository: repository_target.RepositoryTarget
-    ) -> None:
-        """Let the catalog forget whatever is not kept any more."""
-        coordinator = self.cycle.coordinator
-        repository_id = repository.prepare_repository(coordinator)
-        gone = set(coordinator.known(repository_id)) - set(self.kept.history)
-        coordinator.forget(repository_id, gone)
 
     def wipe(self) -> None:
         """Remove every object of the repository."""

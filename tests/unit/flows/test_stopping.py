@@ -18,9 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from unittest import mock
 
+from taskflow.persistence import models
+
+from backupkit.api import aftermath
 from backupkit import catalog
 from backupkit.copy import control as control_
 from backupkit import errors
+from backupkit.flows import persistence
 from backupkit import model
 from backupkit.repository import target as repository_target
 from tests.unit.flows import base
@@ -247,3 +251,51 @@ class ConflictTestCase(base.KitTestCase):
         self.assertIn('backupkit run abort', str(refused[0]))
         self.assertEqual(1, len(self.catalog.backups()))
         self.assert_nothing_left()
+
+
+class MeanwhileTestCase(base.KitTestCase):
+    """A run that begins while somebody clears is not cleared away."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.began: list[str] = []
+
+    def begin(self) -> None:
+        """Register a run that makes a snapshot and keeps a flow."""
+        volume_id = f'v{len(self.began)}'
+        self.make_volume(volume_id)
+        run = self.catalog.register_run(
+            'backup', backend='local', volume_id=volume_id
+        )
+        name = f'backupkit-{volume_id}'
+        self.catalog.ledger_add(
+            run.run_id,
+            'snapshot',
+            name,
+            {'backend': 'local', 'volume_id': volume_id},
+        )
+        self.driver.snapshot(volume_id, name)
+        backend = persistence.open_backend(self.catalog)
+        with persistence.connected(backend) as connection:
+            connection.save_logbook(models.LogBook('run', uuid=run.run_id))
+        self.began.append(name)
+
+    def assert_kept_by(self, clear: Callable[[], object]) -> None:
+        runs = catalog.Catalog.runs
+
+        def begun(kit_catalog: catalog.Catalog, **how: bool) -> object:
+            found = runs(kit_catalog, **how)
+            self.begin()
+            return found
+
+        with mock.patch.object(catalog.Catalog, 'runs', begun):
+            clear()
+        self.assertEqual(self.began, list(self.array.snapshots))
+        self.assertEqual(len(self.began), len(self.catalog.ledger()))
+        self.assertEqual(len(self.began), self.rows_of_flows())
+
+    def test_when_a_doctor_clears_then_new_runs_keep_theirs(self) -> None:
+        self.assert_kept_by(lambda: self.kit.doctor(clear=True))
+
+    def test_when_gc_sweeps_then_new_runs_keep_theirs(self) -> None:
+        self.assert_kept_by(lambda: aftermath.sweep(self.session))

@@ -37,8 +37,6 @@ M = mutants.Mutant
 SIMPLE = {
     M.NO_STAT: False,
     M.UNCOMMITTED: False,
-    M.NO_TOMBSTONE: False,
-    M.TOMBSTONE_SWEPT: False,
     M.INDEX_SHARED: False,
     M.RACY_ABORT: True,
 }
@@ -48,6 +46,7 @@ SETTINGS = hypothesis.settings(
     derandomize=True,
     print_blob=False,
     phases=[hypothesis.Phase.generate],
+    report_multiple_bugs=False,
 )
 
 

@@ -340,31 +340,3 @@ class MessagesTest(base.StoreTestCase):
         ):
             self.store.get('x')
         self.assertIsInstance(caught.exception.__cause__, OSError)
-
-
-class SeamTest(base.StoreTestCase):
-    def test_when_all_is_used_then_every_call_of_the_seam_is_made(
-        self,
-    ) -> None:
-        made = set()
-
-        def intercept(
-            name: str, real: Callable[..., Any], *args: Any, **kwargs: Any
-        ) -> Any:
-            made.add(name)
-            if name == 'pwritev' and args[1] == [b'full']:
-                raise OSError(errno.ENOSPC, 'No space left on device')
-            return real(*args, **kwargs)
-
-        with seam.intercepted(intercept):
-            self.store.put('d/x', [b'data'])
-            self.store.get('d/x')
-            self.store.get_into('d/x', 0, [bytearray(4)])
-            self.store.put('d/large', [bytes(1 << 20)])
-            self.store.get_into('d/large', 0, [bytearray(1 << 20)])
-            self.store.delete('d/large')
-            self.assertEqual(['d/x'], self.names())
-            self.store.delete('d/x')
-            with self.assertRaises(errors.TargetFull):
-                self.store.put('d/x', [b'full'])
-        self.assertEqual({*seam.CALLS}, made)
