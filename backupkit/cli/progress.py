@@ -40,6 +40,9 @@ LINE_SECONDS = 10.0
 JSON_SECONDS = 1.0
 BAR_SECONDS = 0.1
 
+#: Steps that count things where others count bytes.
+_COUNTED = frozenset({'validate'})
+
 Clock = Callable[[], float]
 
 
@@ -132,6 +135,17 @@ class Reporter:
             self._broken = True
 
 
+def _amount(progress: control_.Progress, pace: Pace) -> str:
+    """Tell how much is done, and how fast."""
+    done, total = progress.done_bytes, progress.total_bytes
+    if progress.step in _COUNTED:
+        return f'{done} of {total}'
+    rate = f'{sizes.render(pace.rate_bytes_per_second)}/s'
+    if pace.percent is None:
+        return f'{sizes.render(done)}, {rate}'
+    return f'{pace.percent:.1f} % of {sizes.render(total)}, {rate}'
+
+
 class Lines:
     """One line an interval, for logs and mails of cron.
 
@@ -147,11 +161,7 @@ class Lines:
         """Write one line."""
         if pace.elapsed_seconds < self.interval_seconds:
             return
-        parts = [sizes.render(progress.done_bytes)]
-        if pace.percent is not None:
-            total = sizes.render(progress.total_bytes)
-            parts = [f'{pace.percent:.1f} % of {total}']
-        parts.append(f'{sizes.render(pace.rate_bytes_per_second)}/s')
+        parts = [_amount(progress, pace)]
         if pace.eta_seconds is not None:
             left = datetime.timedelta(seconds=round(pace.eta_seconds))
             parts.append(f'{left} left')
@@ -196,9 +206,14 @@ class Bar:
             if self._task is not None:
                 self._bars.remove_task(self._task)
             self._step = progress.step
-            self._task = self._bars.add_task(self._step, total=total)
+            self._task = self._bars.add_task(
+                self._step, total=total, amount=''
+            )
         self._bars.update(
-            self._task, completed=progress.done_bytes, total=total
+            self._task,
+            completed=progress.done_bytes,
+            total=total,
+            amount=_amount(progress, pace),
         )
 
 
@@ -241,9 +256,7 @@ def _display(
     bars = progress.Progress(
         progress.TextColumn('{task.description}'),
         progress.BarColumn(),
-        progress.TaskProgressColumn(),
-        progress.DownloadColumn(binary_units=True),
-        progress.TransferSpeedColumn(),
+        progress.TextColumn('{task.fields[amount]}'),
         progress.TimeRemainingColumn(),
         console=console.Console(file=stream, force_terminal=True),
         transient=True,

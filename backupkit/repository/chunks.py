@@ -100,7 +100,7 @@ class ChunkReader:
     def _first_place(self, wanted: Wanted) -> index.Place:
         for place in self.places(wanted.digest):
             return place
-        raise _lost(wanted.digest, 'no pack of the backup holds it')
+        raise _lost(wanted.digest)
 
     def _read_run(self, run: list[tuple[index.Place, Wanted]]) -> None:
         try:
@@ -111,20 +111,22 @@ class ChunkReader:
 
     def _read_any(self, wanted: Wanted) -> None:
         """Read one chunk from whichever place has a good copy."""
-        problem = 'no pack of the backup holds it'
+        problem: errors.BackupkitError | None = None
         places = list(self.places(wanted.digest))
         while places:
             place = places.pop(0)
             try:
                 self._fill([(place, wanted)])
             except errors.ObjectNotFound as exc:
-                problem = str(exc)
+                problem = exc
                 if self._moves.note_gone(place.pack):
                     places = list(self.places(wanted.digest))
             except errors.IntegrityError as exc:
-                problem = str(exc)
+                problem = exc
             else:
                 return
+        if isinstance(problem, errors.FormatTooNew):
+            raise problem
         raise _lost(wanted.digest, problem)
 
     def _fill(self, run: list[tuple[index.Place, Wanted]]) -> None:
@@ -201,5 +203,8 @@ def _check_lengths(run: Iterable[tuple[index.Place, Wanted]]) -> None:
             raise errors.Damaged('a plain chunk has a wrong length')
 
 
-def _lost(key: bytes, problem: str) -> errors.Damaged:
-    return errors.Damaged(f'chunk {key.hex()} cannot be read: {problem}')
+def _lost(
+    key: bytes, problem: errors.BackupkitError | None = None
+) -> errors.Damaged:
+    reason = problem or 'no pack of the backup holds it'
+    return errors.Damaged(f'chunk {key.hex()} cannot be read: {reason}')

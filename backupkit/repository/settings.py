@@ -73,7 +73,11 @@ def load(data: bytes) -> Settings:
             f'{what} is of format {fields.integer("format")}; this release '
             f'reads up to {FORMAT}'
         )
-    if fields.sequence('features') or fields.sequence('keys'):
+    if (
+        fields.sequence('features')
+        or fields.sequence('keys')
+        or fields.text('digest_key')
+    ):
         raise errors.FormatTooNew(
             f'{what} asks for features that this release does not have'
         )
@@ -115,6 +119,8 @@ def load_adoption(data: bytes, number: int) -> str:
     what = f'adoption {number} of the repository'
     body = frame.unseal(frame.ADOPTED, data, what)
     fields = document.Fields(frame.load_json(body, what), what)
+    if fields.integer('format', 1) > FORMAT:
+        raise errors.FormatTooNew(f'{what} is of a newer format')
     if fields.integer('number') != number:
         raise errors.FormatError(f'{what} is another one')
     return fields.identifier('catalog_id')

@@ -36,6 +36,7 @@ from backupkit import model
 from backupkit.testing import cycle as cycle_
 from backupkit.testing.memory import store as memory
 from backupkit.testing import sections
+from backupkit.testing.target import transferring
 from backupkit.testing.volume import case
 
 MIB = 1024 * 1024
@@ -302,6 +303,19 @@ class RoundTripSuite(case.VolumeCase):
         self.assertEqual(model.BackupKind.FULL, summary.kind)
         self.history[summary.backup_id] = bytes(data)
         self.assert_all_restore()
+
+    def test_transfer_when_declined_then_result_is_the_same(self) -> None:
+        """Guards: Target.transfer."""
+        own = self.cycle
+        default = cycle_.Cycle(self.make_target(), own.coordinator)
+        default.target.transfer = transferring.decline  # type: ignore[method-assign] # in place of an override
+        volume_id, data = self.make_filled()
+        for cycle in (own, default, own, default):
+            backup_id = self.back_up(volume_id, cycle=cycle).backup_id
+            self.history[backup_id] = bytes(data)
+            self.change(volume_id, data)
+        for self.cycle in (own, default):
+            self.assert_all_restore()
 
     def test_backup_when_history_is_random_then_all_restore(self) -> None:
         """Guards: Target.backup, Target.delete, Target.restore."""

@@ -97,7 +97,7 @@ class ScratchStore(base.StoreWrapper):
 def scratch_target(
     configured: target.RepositoryTarget,
     scratch: Scratch,
-    check: Callable[[], None],
+    check: Callable[[], None] | None = None,
 ) -> target.RepositoryTarget:
     """Return a target like the configured one, in a place of its own.
 
@@ -109,12 +109,15 @@ def scratch_target(
     driver: type[target.RepositoryTarget] = type(configured)
 
     def open_scratch(self: target.RepositoryTarget) -> store.Store:
-        return scratch.open(driver.open(self))
+        return scratch.open(configured.open())
 
     derived: type[target.RepositoryTarget] = type(
         driver.__name__, (driver,), {'open': open_scratch}
     )
     made = derived(configured.name, configured.section)
     wrapper = configured.store_wrapper
-    made.store_wrapper = lambda opened, *_: wrapper(opened, check)
+    if check:
+        made.store_wrapper = lambda opened, *_: wrapper(opened, check)
+    else:
+        made.store_wrapper = wrapper
     return made

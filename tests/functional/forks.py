@@ -45,6 +45,7 @@ class Child:
     """
 
     def __init__(self, work: Callable[[Ready], Any]) -> None:
+        self._code: int | None = None
         self.reader, writer = connection.Pipe(duplex=False)
         self.pid = os.fork()
         if self.pid == 0:
@@ -65,17 +66,18 @@ class Child:
 
     def kill(self) -> bool:
         """End it with SIGKILL; False where it had ended by itself."""
-        with contextlib.suppress(ProcessLookupError):
+        if self._code is None:
+            # Nobody has waited for it, so the number is still its own.
             os.kill(self.pid, signal.SIGKILL)
         return self.end() == -signal.SIGKILL
 
     def end(self) -> int:
-        """Wait for its end and return its exit code, or minus the signal.
-
-        Asked once.
-        """
+        """Wait for its end and return its exit code, or minus the signal."""
         self.reader.close()
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        if self._code is None:
+            _, status = os.waitpid(self.pid, 0)
+            self._code = os.waitstatus_to_exitcode(status)
+        return self._code
 
     def result(self, seconds: float = 120) -> Any:
         """Return what the work returned.
@@ -94,8 +96,7 @@ class Child:
         except EOFError:
             kind, value = _FAILED, 'it died'
         finally:
-            if not self.reader.closed:
-                self.end()
+            self.end()
         if kind == _FAILED:
             raise AssertionError(value)
         return value
@@ -121,13 +122,17 @@ def call(work: Callable[[], Any], seconds: float = 120) -> Any:
 def learn(work: Callable[[], Any]) -> None:
     """Do something in a child, and import here what it imported there."""
 
-    def modules() -> list[str]:
+    def modules() -> dict[str, bool]:
         work()
-        return list(sys.modules)
+        return {name: bool(module) for name, module in sys.modules.items()}
 
-    for name in call(modules):
-        # The tests themselves have other names where they are run.
-        if name not in sys.modules and name.partition('.')[0] != 'tests':
+    found = call(modules)
+    for name in found.keys() - sys.modules.keys():
+        if not found[name]:
+            # It must not be imported here either, by any of the others.
+            sys.modules[name] = None  # type: ignore[assignment] # as it says
+    for name in found:
+        if name not in sys.modules:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
 

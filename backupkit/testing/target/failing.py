@@ -19,11 +19,14 @@ done with it is tested together with it.
 
 from __future__ import annotations
 
+import itertools
+
 from backupkit import errors
 from backupkit.repository import target as repository_target
 from backupkit.testing import cycle as cycle_
 from backupkit.testing import faults as faults_
 from backupkit.testing import plain
+from backupkit.testing import scratch
 from backupkit.testing.target import case
 
 #: Of the volumes here: enough for several objects, and no more, for each
@@ -116,12 +119,16 @@ class FaultTests(case.TargetCase):
         if repository is None:
             return
         faults = faults_.Faults(errors.TargetError)
-        inject(repository, faults)
         volume = self.make_volume(SMALL)
+        places = itertools.count()
 
         def back_up() -> None:
-            self.wipe()
+            # Each round has a repository of its own, not made yet.
             volume.history.clear()
+            self.target = scratch.scratch_target(
+                repository, scratch.Scratch(f'place/{next(places)}/')
+            )
+            inject(self.target, faults)
             self.cycle = cycle_.Cycle(self.target)
             self.cycle.backup(volume)
 
@@ -235,7 +242,8 @@ class FaultTests(case.TargetCase):
                 refused += self.count_refused()
                 opened.delete(name)
                 opened.put(name, [data])
-        self.assertGreaterEqual(refused, len(self.kept.history))
+        if self.store_is_complete:
+            self.assertGreaterEqual(refused, len(self.kept.history))
         self.assert_nothing_lost()
 
     def count_refused(self) -> int:
@@ -265,14 +273,6 @@ class FaultTests(case.TargetCase):
                 continue
             self.assert_bytes(expected, writer.data, backup_id)
         self.assertGreater(found, 0, f'damage of {name} was not found')
-
-    def wipe(self) -> None:
-        """Remove every object of the repository."""
-        repository = self.repository()
-        if repository:
-            with repository.open() as opened:
-                for found in list(opened.list()):
-                    opened.delete(found.name)
 
 
 def inject(

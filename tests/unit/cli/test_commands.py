@@ -18,7 +18,7 @@ import json
 from typing import Any
 from unittest import mock
 
-import yaml  # type: ignore[import-untyped]  # has no annotations
+import yaml
 
 from backupkit.api import results
 from backupkit import catalog

@@ -22,29 +22,17 @@ from backupkit.drivers import store as contract
 from backupkit.drivers import target
 from backupkit import errors
 from backupkit import model
-from backupkit.repository import frame
 from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import moved
-from backupkit.repository import pack as pack_
 from backupkit.repository import repository as repository_
 from backupkit.testing import lagging
 from backupkit.testing.memory import catalog
 from backupkit.testing.memory import store
 from tests.unit.repository import case
+from tests.unit.repository import moving
 
 CHUNK = case.CHUNK
-
-
-def left_behind(
-    old: layout.PackId,
-    records: list[index.Record],
-    sizes: dict[layout.PackId, int],
-) -> bytes:
-    """Return the object that a pack leaves which has moved."""
-    segment = index.encode(records, sizes, 'blake3', layout.PartId(*old))
-    body = frame.unseal(frame.INDEX, segment, 'a segment')
-    return frame.seal(frame.MOVED, body, 'blake3')
 
 
 class MovedCase(case.RepositoryCase):
@@ -80,31 +68,7 @@ class MovedCase(case.RepositoryCase):
         run = self.coordinator.begin(owner)
         self.coordinator.condemn(repository.repository_id, [old.name])
         self.coordinator.set_barrier(repository.repository_id, run)
-        buffers = [pack_.PackBuffer(1 << 17) for _ in range(into)]
-        new = [layout.PackId(owner, 'feed0001', at) for at in range(into)]
-        data = self.medium.objects[old.name]
-        places = {}
-        for at, one in enumerate(repository.table(old)):
-            if one.digest in places:
-                continue
-            stored = data[one.offset : one.offset + one.stored]
-            buffer = buffers[at % into]
-            buffer.append(one.digest, one.plain, one.codec, stored, one.check)
-            places[one.digest] = index.Place(
-                new[at % into],
-                buffer.records[-1][1],
-                one.stored,
-                one.plain,
-                one.codec,
-            )
-        sizes = {}
-        for pack, buffer in zip(new, buffers):
-            repository.store.put(pack.name, buffer.seal(pack, 'blake3'))
-            sizes[pack] = len(self.medium.objects[pack.name])
-        self.medium.objects[layout.MovedId(old).name] = left_behind(
-            old, list(places.items()), sizes
-        )
-        del self.medium.objects[old.name]
+        new = moving.move(repository, old, owner, into)
         self.coordinator.end(run)
         return new
 
@@ -180,7 +144,7 @@ class TestReading(MovedCase):
         self.move(old)
         name = layout.MovedId(old).name
         segment = moved.read(self.medium.objects[name], old)
-        self.medium.objects[name] = left_behind(
+        self.medium.objects[name] = moving.left_behind(
             old, list(segment.records())[1:], segment.packs
         )
         for full in (False, True):
@@ -242,18 +206,19 @@ class TestHostile(MovedCase):
             moved.read(data, self.one)
 
     def test_when_it_tells_of_another_pack_then_it_is_refused(self) -> None:
-        data = left_behind(self.two, [], {})
+        data = moving.left_behind(self.two, [], {})
         self._refused(data, 'another pack')
 
     def test_when_a_chunk_comes_twice_then_it_is_refused(self) -> None:
         records = [self._record(self.two, at) for at in (8, 17)]
-        data = left_behind(self.one, records, {self.two: 100})
+        data = moving.left_behind(self.one, records, {self.two: 100})
         self._refused(data, 'out of order')
 
     def test_when_a_place_leaves_its_pack_then_it_is_refused(self) -> None:
         record = self._record(self.two, 92)
         self._refused(
-            left_behind(self.one, [record], {self.two: 100}), 'leaves its pack'
+            moving.left_behind(self.one, [record], {self.two: 100}),
+            'leaves its pack',
         )
 
     def test_when_it_is_an_index_then_it_is_refused(self) -> None:
@@ -261,14 +226,14 @@ class TestHostile(MovedCase):
         self._refused(data, 'begin as it should')
 
     def test_when_it_is_of_a_newer_version_then_it_says_so(self) -> None:
-        data = bytearray(left_behind(self.one, [], {}))
+        data = bytearray(moving.left_behind(self.one, [], {}))
         data[7:8] = b'2'
         with self.assertRaises(errors.FormatTooNew):
             moved.read(bytes(data), self.one)
 
     def test_when_packs_move_in_a_circle_then_it_ends(self) -> None:
         for one, two in ((self.one, self.two), (self.two, self.one)):
-            self.medium.objects[layout.MovedId(one).name] = left_behind(
+            self.medium.objects[layout.MovedId(one).name] = moving.left_behind(
                 one, [self._record(two)], {two: 1000}
             )
             del self.medium.objects[one.name]
@@ -288,7 +253,7 @@ class TestHostile(MovedCase):
         ]
         followed = moved.Moves(self.repository.store)
         for old, new in itertools.pairwise(chain):
-            self.medium.objects[layout.MovedId(old).name] = left_behind(
+            self.medium.objects[layout.MovedId(old).name] = moving.left_behind(
                 old, [self._record(new)], {new: 1000}
             )
             followed.note_gone(old)
@@ -308,7 +273,7 @@ class TestKeptMemory(MovedCase):
         followed = moved.Moves(self.repository.store)
         olds = [layout.PackId(self.first, 'feed0004', at) for at in range(12)]
         for old in olds:
-            self.medium.objects[layout.MovedId(old).name] = left_behind(
+            self.medium.objects[layout.MovedId(old).name] = moving.left_behind(
                 old, records, {pack: 1000}
             )
             followed.note_gone(old)
