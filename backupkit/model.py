@@ -91,6 +91,8 @@ class Volume:
 
     ``in_use`` is None where the driver cannot tell. ``generation`` differs
     between two volumes that bore the same id one after the other.
+    ``snapshots`` is False where a driver that makes snapshots cannot make
+    one of this volume.
     """
 
     volume_id: str
@@ -100,6 +102,7 @@ class Volume:
     generation: str = ''
     allocated_bytes: int | None = None
     properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    snapshots: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

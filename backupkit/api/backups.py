@@ -162,7 +162,8 @@ def _choose(
             f'{incomplete} to it has not finished; restore it again, or '
             'back it up as it is with --force'
         )
-    if able.snapshots and (able.online_snapshots or not volume.in_use):
+    snapshots = able.snapshots and volume.snapshots
+    if snapshots and (able.online_snapshots or not volume.in_use):
         return _Way(
             volume, snapshot=True, compare=False, consistent=not incomplete
         )

@@ -133,16 +133,22 @@ class Backups(database.Client):
     def finish_backup(self, run_id: str, summary: model.BackupSummary) -> None:
         """Record that a backup is committed, and that its run is done.
 
-        Its manifest is there, so this holds whatever became of the run
-        meanwhile: an abort may have come too late.
+        Its manifest is there, so this holds even where the run is being
+        aborted: that came too late. Once an abort has been finished its
+        packs are gone, and a manifest that came later still is refuse.
 
         :raises errors.Conflict: the run has not begun to commit
+        :raises errors.RunAborted: its abort was finished before
         """
         with self._database.write() as connection:
             run = runs.get(connection, run_id)
             if run.state not in states.COMMITTED_FROM:
                 raise errors.Conflict(
                     f'run {run_id} is {run.state}: it has not begun to commit'
+                )
+            if run.state == states.RunState.ABORTED and run.finished_at:
+                raise errors.RunAborted(
+                    f'run {run_id} was aborted while it was committing'
                 )
             now = values.now()
             fields = {

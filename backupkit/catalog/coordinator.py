@@ -160,6 +160,23 @@ class Coordinator(database.Client):
             query = query.where(_RUNS.number <= upto)
         return frozenset(self._texts(query))
 
+    def astray(self, repository_id: str) -> Collection[str]:
+        """Return the backups that a run aborted in its commit may still put.
+
+        Nothing proves that a writer which was past the last check has
+        given up, so these stay for ever.
+        """
+        return frozenset(
+            self._texts(
+                sa.select(_RUNS.backup_id).where(
+                    _RUNS.state == states.RunState.ABORTED,
+                    _RUNS.committing_at != '',
+                    _RUNS.backup_id.is_not(None),
+                    _RUNS.repository_id.in_((repository_id, '')),
+                )
+            )
+        )
+
     def last_run(self) -> int:
         """Return the number of the last run registered."""
         with self._database.read() as connection:

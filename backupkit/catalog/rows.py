@@ -33,7 +33,7 @@ class Run:
     :ivar number: grows with every run registered in this catalog
     :ivar host: where it runs, with ``boot_id`` and ``pid``
     :ivar reason: why it failed or was aborted
-    :ivar flow_uuid: under which its flow is persisted, or empty
+    :ivar committing_at: when it began to commit, or empty
     """
 
     run_id: str
@@ -52,7 +52,7 @@ class Run:
     finished_at: str = ''
     reason: str = ''
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    flow_uuid: str = ''
+    committing_at: str = ''
 
     @property
     def live(self) -> bool:

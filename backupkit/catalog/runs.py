@@ -90,7 +90,7 @@ class Runs(database.Client):
             'finished_at': '',
             'reason': '',
             'params': values.packed(params or {}),
-            'flow_uuid': '',
+            'committing_at': '',
         }
         fields = values.checked(schema.RUNS, fields)
         with self._database.write() as connection:
@@ -134,7 +134,12 @@ class Runs(database.Client):
         with self._database.write() as connection:
             run = get(connection, run_id)
             states.check_run(run_id, run.state, states.RunState.COMMITTING)
-            change(connection, run, state=states.RunState.COMMITTING)
+            change(
+                connection,
+                run,
+                state=states.RunState.COMMITTING,
+                committing_at=run.committing_at or values.now(),
+            )
             _mark_backup(connection, run, model.BackupStatus.COMMITTING, '')
 
     def suspend_run(self, run_id: str, reason: str = '') -> None:
@@ -203,11 +208,6 @@ class Runs(database.Client):
                 _mark_backup(
                     connection, run, model.BackupStatus.ERROR, reason or new
                 )
-
-    def set_flow(self, run_id: str, flow_uuid: str) -> None:
-        """Record under which id the flow of a run is persisted."""
-        with self._database.write() as connection:
-            change(connection, get(connection, run_id), flow_uuid=flow_uuid)
 
 
 def get(connection: sa.Connection, run_id: str) -> rows.Run:

@@ -126,7 +126,7 @@ RUNS = sa.Table(
     _time('finished_at'),
     _text('reason'),
     _text('params'),
-    _uuid('flow_uuid'),
+    _time('committing_at'),
     sa.Index('ix_runs_run_id', 'run_id', unique=True),
     # Unfinished runs are few among very many finished ones.
     sa.Index('ix_runs_finished_at', 'finished_at'),

@@ -72,6 +72,12 @@ class Coordinator(Protocol):
         :param upto: only runs with a number up to this one
         """
 
+    def astray(self, repository_id: str) -> Collection[str]:
+        """Return the backups that a run aborted in its commit may still put.
+
+        Their tombstones must stay.
+        """
+
     def last_run(self) -> int:
         """Return the number of the last run registered."""
 
@@ -225,10 +231,16 @@ class Target(contract.Driver, abc.ABC):
         """
 
     @abc.abstractmethod
-    def abort(self, backup_id: str) -> bool:
+    def abort(
+        self, backup_id: str, confirm: Callable[[], bool] | None = None
+    ) -> bool:
         """Make sure that a backup can never be committed, and remove it.
 
         Called once the run is ``aborted`` in the catalog. Absent is fine.
+
+        :param confirm: asked when no commit can come any more and before
+            anything is removed: whether the run is still aborted. It may
+            have committed, and its backup been deleted, since.
 
         :returns: False where it turned out to be committed: nothing was
             removed then, and the caller records it as available

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging
 
 from backupkit import catalog as catalog_
@@ -38,15 +39,42 @@ def abandon(
     First the catalog says that the run is aborted, so that it can never
     reach its commit; then the target takes the name of its commit object;
     and only then is anything deleted. Where the target finds it committed
-    after all, it is recorded as such. May be called again.
+    after all, it is recorded as such. May be called again. A target that
+    cannot be written to holds up only a run that had begun to commit.
 
     :returns: False where the backup turned out to be committed
     :raises errors.Conflict: the run is done, and so is its backup
     """
-    catalog.abort_run(run_id)
+    aborted = catalog.abort_run(run_id)
+
+    def undecided() -> bool:
+        """Tell whether the run is still being aborted, and by us."""
+        run = catalog.run(run_id)
+        return run.live and run.state == catalog_.RunState.ABORTED
+
+    try:
+        return _remove(catalog, target, run_id, backup_id, undecided)
+    except errors.TargetError as exc:
+        if aborted.committing_at:
+            raise
+        # It never began to commit and never can: what it wrote is nobody's.
+        LOG.warning('what run %s wrote stays until gc: %s', run_id, exc)
+        return True
+
+
+def _remove(
+    catalog: catalog_.Catalog,
+    target: target_.Target,
+    run_id: str,
+    backup_id: str,
+    undecided: Callable[[], bool],
+) -> bool:
+    """Remove what a run wrote, or record that it has committed."""
     with faults.attributed(target):
-        if reserve.retry(target, lambda: target.abort(backup_id)):
+        if reserve.retry(target, lambda: target.abort(backup_id, undecided)):
             return True
+        if not undecided():
+            return False
         summary = target.show(backup_id)
     LOG.warning('backup %s turned out to be committed', backup_id)
     catalog.finish_backup(run_id, summary)

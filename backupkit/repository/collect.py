@@ -229,6 +229,7 @@ class Collector:
         # In this order: a run that registers in between is in neither.
         known = set(self._coordinator.known(self._id))
         live = set(self._coordinator.live(self._id))
+        astray = set(self._coordinator.astray(self._id))
         packs = seen.packs.keys() | seen.moved
         kept = {pack.owner for pack in packs - deleted}
         forgotten = []
@@ -238,13 +239,14 @@ class Collector:
             for part in seen.parts.get(owner, ()):
                 store.delete(part.name)
             # After the packs, and only where no writer can still come.
-            store.delete(layout.manifest(owner))
-            forgotten.append(owner)
+            if owner not in astray:
+                store.delete(layout.manifest(owner))
+                forgotten.append(owner)
         if store.capabilities.list_complete:
             # Nothing is there but what was listed or is told by its name.
             forgotten += [
                 owner
-                for owner in known - seen.owners - live
+                for owner in known - seen.owners - live - astray
                 if self._is_free(layout.manifest(owner))
             ]
         self._coordinator.forget(self._id, forgotten)

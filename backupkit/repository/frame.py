@@ -164,7 +164,7 @@ def load_json(data: bytes, what: str) -> dict[str, Any]:
 def _check_depth(document: dict[str, Any], what: str) -> None:
     """Refuse what is nested too deep; the parser has a limit of its own."""
     level: list[Any] = [document]
-    for _ in range(DEPTH_LIMIT + 1):
+    for _ in range(DEPTH_LIMIT):
         level = [
             value
             for item in level

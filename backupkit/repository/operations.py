@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import logging
@@ -119,12 +119,16 @@ class Operations:
                 prepared.summary.backup_id, prepared.document
             )
 
-    def abort(self, backup_id: str) -> bool:
+    def abort(
+        self, backup_id: str, confirm: Callable[[], bool] | None
+    ) -> bool:
         with self._target.opened() as store:
             repository = repository_.open_repository(store)
             if repository is None:
                 return True
             if not repository.put_tombstone(backup_id):
+                return False
+            if confirm is not None and not confirm():
                 return False
             tombstone = layout.manifest(backup_id)
             for stat in list(store.list(layout.base(backup_id))):

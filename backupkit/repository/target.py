@@ -116,8 +116,10 @@ class RepositoryTarget(target_.Target, abc.ABC):
     def commit(self, prepared: target_.Prepared) -> None:
         self._work().commit(prepared)
 
-    def abort(self, backup_id: str) -> bool:
-        return self._work().abort(backup_id)
+    def abort(
+        self, backup_id: str, confirm: Callable[[], bool] | None = None
+    ) -> bool:
+        return self._work().abort(backup_id, confirm)
 
     def restore(
         self,

@@ -20,6 +20,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 from tests.functional import systems
 from tests.functional import test_cli
@@ -216,8 +217,8 @@ class BrokenSourceTest(FaultTest):
         # Slow enough to be met in the middle.
         good = self.config.read_text()
         self.option('target:repo', 'max_bytes_per_second = 4194304')
-        for size in (4 * _MIB, 40 * _MIB):
-            self.fill(size=32 * _MIB)
+        for size in (4 * _MIB, 72 * _MIB):
+            self.fill(size=64 * _MIB)
             self.assert_told('db01', self.resized(size))
             self.assertEqual([], self.show('backup', 'list'))
             self.assert_clean()
@@ -237,18 +238,25 @@ class SecondRunTest(FaultTest):
     """A command line while another one works on the same volume."""
 
     def test_when_a_run_is_at_work_then_6_and_it_can_be_stopped(self) -> None:
+        # The repository is made before it is slow.
+        self.fill('other', _MIB)
+        self.show('backup', 'create', 'local:other')
+        packs = self.packs()
         digest = self.fill(size=16 * _MIB)
         good = self.config.read_text()
-        # It would take minutes.
-        self.option('target:repo', 'max_bytes_per_second = 65536')
-        with self.copying() as process:
+        self.option('target:repo', 'max_bytes_per_second = 524288')
+        with self.start(*_CREATE) as process:
+            self.addCleanup(process.kill)
+            deadline = time.monotonic() + 60
+            while not self.show('run', 'list'):
+                self.assertLess(time.monotonic(), deadline)
             self.fails(6, 'local:db01.*run abort', *_CREATE)
             process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=10)
+            _, stderr = process.communicate(timeout=30)
         self.assertEqual(130, process.returncode, stderr)
         self.assert_told('', stderr)
-        self.assertEqual([], self.show('backup', 'list'))
-        self.assertEqual([], self.packs())
+        self.assertEqual(1, len(self.show('backup', 'list')))
+        self.assertEqual(packs, self.packs())
         self.assert_clean()
         self.config.write_text(good)
         self.assert_works(digest)

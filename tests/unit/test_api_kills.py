@@ -39,7 +39,7 @@ from backupkit import doctor
 from backupkit import model
 from tests.unit.flows import base
 
-KILLS = int(os.environ.get('BACKUPKIT_KILLS', '50'))
+KILLS = int(os.environ.get('BACKUPKIT_KILLS', '10'))
 
 CONFIGURATION = """
 [DEFAULT]

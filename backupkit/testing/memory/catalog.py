@@ -134,6 +134,13 @@ class MemoryCoordinator:
                 if run.live and (upto is None or run.number <= upto)
             }
 
+    def astray(self, repository_id: str) -> Collection[str]:
+        """Return the backups that a run aborted in its commit may still put.
+
+        There are none: a run in memory ends with what it was doing.
+        """
+        return frozenset()
+
     def last_run(self) -> int:
         """Return the number of the last run registered."""
         with self._lock:

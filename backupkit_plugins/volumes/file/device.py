@@ -46,6 +46,7 @@ def describe(path: str) -> model.Volume:
         # Not claimed is no proof that nobody writes.
         in_use=True if claimed else None,
         generation=f'{os.major(number)}:{os.minor(number)}',
+        snapshots=False,
     )
 
 

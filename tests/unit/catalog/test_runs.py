@@ -217,7 +217,6 @@ class EndTest(base.CatalogTestCase):
             lambda: self.catalog.abort_run('none'),
             lambda: self.catalog.suspend_run('none'),
             lambda: self.catalog.finish_run('none', 'done'),
-            lambda: self.catalog.set_flow('none', 'f'),
         ):
             with self.assertRaises(errors.NotFound):
                 call()
@@ -312,10 +311,3 @@ class EndTest(base.CatalogTestCase):
         suspended = self.catalog.run(run.run_id)
         self.assertEqual('target is away', suspended.reason)
         self.assertTrue(suspended.live)
-
-    def test_when_a_flow_is_set_then_the_run_names_it(self) -> None:
-        run = self.register()
-
-        self.catalog.set_flow(run.run_id, 'flow-1')
-
-        self.assertEqual('flow-1', self.catalog.run(run.run_id).flow_uuid)

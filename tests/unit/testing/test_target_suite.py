@@ -13,7 +13,7 @@
 
 """The suite of a target finds targets that break their promises."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import unittest
 
@@ -205,7 +205,9 @@ class Single(memory.MemoryTarget):
 class Lenient(memory.MemoryTarget):
     """An abort leaves nothing that a late commit would meet."""
 
-    def abort(self, backup_id: str) -> bool:
+    def abort(
+        self, backup_id: str, confirm: Callable[[], bool] | None = None
+    ) -> bool:
         with self.open() as opened:
             for found in list(opened.list()):
                 if backup_id in found.name:
@@ -216,7 +218,9 @@ class Lenient(memory.MemoryTarget):
 class Leaving(memory.MemoryTarget):
     """An abort does nothing at all."""
 
-    def abort(self, backup_id: str) -> bool:
+    def abort(
+        self, backup_id: str, confirm: Callable[[], bool] | None = None
+    ) -> bool:
         return True
 
 

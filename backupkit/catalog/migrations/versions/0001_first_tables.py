@@ -74,7 +74,7 @@ def _make_runs() -> None:
         sa.Column('finished_at', sa.String(40), nullable=False),
         sa.Column('reason', sa.Text, nullable=False),
         sa.Column('params', sa.Text, nullable=False),
-        sa.Column('flow_uuid', sa.String(64), nullable=False),
+        sa.Column('committing_at', sa.String(40), nullable=False),
         sqlite_autoincrement=True,
         **_options(),
     )
