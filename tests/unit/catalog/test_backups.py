@@ -219,7 +219,6 @@ class FinishTest(base.CatalogTestCase):
         run = self.begin()
         self.catalog.begin_commit(run.run_id)
         self.catalog.abort_run(run.run_id)
-        self.catalog.finish_run(run.run_id, 'aborted', 'by the operator')
 
         self.catalog.finish_backup(run.run_id, base.summarized(run))
 
@@ -229,6 +228,22 @@ class FinishTest(base.CatalogTestCase):
         ended = self.catalog.run(run.run_id)
         self.assertEqual(catalog.RunState.DONE, ended.state)
         self.assertFalse(ended.live)
+
+    def test_when_an_abort_was_finished_then_no_commit_counts(self) -> None:
+        run = self.begin()
+        self.catalog.begin_commit(run.run_id)
+        self.catalog.abort_run(run.run_id)
+        self.catalog.finish_run(run.run_id, 'aborted', 'by the operator')
+
+        with self.assertRaises(errors.RunAborted):
+            self.catalog.finish_backup(run.run_id, base.summarized(run))
+
+        row = self.catalog.backup(str(run.backup_id))
+        self.assertEqual(model.BackupStatus.ERROR, row.status)
+        self.assertEqual(
+            {run.backup_id},
+            self.catalog.coordinator().astray(run.repository_id),
+        )
 
     def test_when_no_record_was_added_then_finishing_adds_it(self) -> None:
         run = self.register()

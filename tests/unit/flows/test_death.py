@@ -264,14 +264,21 @@ class DeathTestCase(base.KitTestCase):
         self.kit.abort_run(str(run.number))
         self.assert_cleared()
 
+    def test_when_it_had_not_begun_to_commit_then_it_ends_anyhow(
+        self,
+    ) -> None:
+        self.dies_at('copy', self.back_up, after=False)
+        self.patch(doubles.FilesTarget, 'abort', _away)
+        with self.assertLogs('backupkit.flows', 'WARNING') as logs:
+            self.kit.collect_garbage()
+        self.assertIn('it is not mounted', logs.output[-1])
+        self.assertEqual([], self.catalog.runs(live_only=True))
+
     def test_when_one_cannot_be_undone_then_gc_goes_on(self) -> None:
         self.dies_at('copy', self.back_up, after=False)
         run = self.only_run()
-
-        def away(unused: object, backup_id: str) -> bool:
-            raise errors.TargetMissing('it is not mounted')
-
-        self.patch(doubles.FilesTarget, 'abort', away)
+        self.catalog.begin_commit(run.run_id)
+        self.patch(doubles.FilesTarget, 'abort', _away)
         with self.assertLogs('backupkit.api', 'WARNING') as logs:
             result = self.kit.collect_garbage()
         self.assertIn('it is not mounted', logs.output[-1])
@@ -279,3 +286,11 @@ class DeathTestCase(base.KitTestCase):
         self.assertEqual(run.run_id, self.only_run().run_id)
         with self.assertLogs(), self.assertRaises(errors.TargetMissing):
             self.kit.create_backup('local:v')
+
+
+def _away(
+    unused: object,
+    backup_id: str,
+    confirm: Callable[[], bool] | None = None,
+) -> bool:
+    raise errors.TargetMissing('it is not mounted')
