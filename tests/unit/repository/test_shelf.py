@@ -14,12 +14,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
 import pathlib
 import random
 import tempfile
+import threading
 from unittest import mock
 import uuid
 
@@ -145,7 +149,7 @@ class TestKeeping(ShelfCase):
     def test_when_a_part_cannot_be_had_then_nothing_is_taken(self) -> None:
         opened = self.fill(1)
 
-        def parts() -> shelf.Iterator[bytes]:
+        def parts() -> Iterator[bytes]:
             yield segment(2)
             raise errors.ObjectNotFound('the second part is gone')
 
@@ -228,6 +232,19 @@ class TestMerging(ShelfCase):
         self.assert_holds(self.open(), *range(100, 112), *range(200, 212))
         self.assertEqual(self.listed().keys(), self.files())
 
+    def test_when_another_holds_the_lock_then_a_save_waits(self) -> None:
+        opened = self.fill(1)
+        opened.add(owner_of(2), {'a77e0001': 1}, [segment(2)])
+        saving = threading.Thread(target=opened.save)
+        with (self.path / 'lock').open('ab') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            saving.start()
+            saving.join(0.3)
+            self.assertTrue(saving.is_alive())
+            self.assertEqual(1, len(self.listed()))
+        saving.join(60)
+        self.assert_holds(self.open(), 1, 2)
+
 
 class TestDamaged(ShelfCase):
     def spoil_list(self, text: bytes) -> None:
@@ -296,7 +313,7 @@ class TestDamaged(ShelfCase):
         """Another process merges between the list and the segments."""
         self.fill(1, 2, 3)
         listed = shelf.DiskShelf._listed
-        merged = []
+        merged: list[bool] = []
 
         def late(opened: shelf.DiskShelf) -> object:
             found = listed(opened)
@@ -325,9 +342,8 @@ class TestDamaged(ShelfCase):
 class TestFull(ShelfCase):
     def test_when_nothing_can_be_written_then_memory_holds_it(self) -> None:
         opened = self.fill(1)
-        with mock.patch.object(
-            shelf.os, 'fchmod', side_effect=OSError(28, 'no space')
-        ):
+        full = OSError(errno.ENOSPC, 'no space')
+        with mock.patch.object(os, 'fchmod', autospec=True, side_effect=full):
             opened.add(owner_of(2), {'a77e0001': 1}, [segment(2)])
         opened.save()
         self.assert_holds(opened, 1, 2)
@@ -337,13 +353,36 @@ class TestFull(ShelfCase):
         self.assert_holds(self.open(), 1, 3)
         self.assertEqual(self.listed().keys(), self.files())
 
+    def test_when_only_a_part_can_be_written_then_memory_holds_all(
+        self,
+    ) -> None:
+        opened = self.fill(1)
+        full = OSError(errno.ENOSPC, 'no space')
+        with mock.patch.object(
+            os, 'fchmod', autospec=True, side_effect=[None, full, None]
+        ):
+            opened.add(
+                owner_of(2),
+                {'a77e0001': 3},
+                [segment(2), segment(3), segment(4)],
+            )
+        opened.save()
+        for number in (2, 3, 4):
+            for key in keys_of(number):
+                self.assertTrue(
+                    any(one.lookup(key) for one in opened.segments)
+                )
+        self.assert_holds(self.open(), 1)
+        self.assertEqual(self.listed().keys(), self.files())
+
     def test_when_the_list_cannot_be_written_then_memory_holds_it(
         self,
     ) -> None:
         opened = self.fill(1)
         opened.add(owner_of(2), {'a77e0001': 1}, [segment(2)])
+        full = OSError(errno.ENOSPC, 'no space')
         with mock.patch.object(
-            shelf.pathlib.Path, 'write_text', side_effect=OSError(28, 'full')
+            pathlib.Path, 'write_text', autospec=True, side_effect=full
         ):
             opened.save()
         self.assert_holds(opened, 1, 2)
@@ -396,22 +435,35 @@ class TestBackups(ShelfCase):
         self.assertGreater(second.stored_bytes, len(self.data))
         self.assertEqual(self.data, self.restore(second.backup_id))
 
+    def test_when_a_pack_is_shorter_than_indexed_then_it_is_not_reused(
+        self,
+    ) -> None:
+        self.back_up(self.data, volume_id='a')
+        self.back_up(self.data, volume_id='b')
+        for name in [n for n in self.medium.objects if '/packs/' in n]:
+            self.medium.objects[name] = self.medium.objects[name][:-1]
+        third = self.back_up(self.data, volume_id='c')
+        self.assertGreater(third.stored_bytes, len(self.data))
+        self.assertEqual(self.data, self.restore(third.backup_id))
+        self.assertTrue(self.verify(third.backup_id).good)
+
     def test_when_the_cache_is_spoiled_then_nothing_is_wrong(self) -> None:
         first = self.back_up(self.data)
+        self.restore(first.backup_id)
         generator = random.Random(3)
         for _ in range(30):
-            paths = [
-                path for path in self.path.parent.rglob('*') if path.is_file()
-            ]
+            (directory,) = self.path.parent.iterdir()
+            paths = [path for path in directory.iterdir() if path.is_file()]
             victim = generator.choice(paths)
             data = bytearray(victim.read_bytes())
             if data:
                 data[generator.randrange(len(data))] ^= (
                     1 << generator.randrange(8)
                 )
-            generator.choice(
-                (victim.unlink, lambda: victim.write_bytes(data))
-            )()
+            if generator.random() < 0.5:
+                victim.unlink()
+            else:
+                victim.write_bytes(data)
             self.assertEqual(self.data, self.restore(first.backup_id))
         second = self.back_up(self.data)
         self.assertEqual(self.data, self.restore(second.backup_id))
