@@ -182,6 +182,8 @@ class TestPacking(PackerCase):
         to.finish()
         sizes = sorted(len(self.repository.table(one)) for one in to.packs)
         self.assertEqual([10, limits.ENTRIES_LIMIT], sizes)
+        # Whichever pack is put first: one part, or one for each.
+        self.assertIn(to.parts, (1, 2))
         self.assertEqual(count, len(self.indexed(to)))
 
     def test_when_packs_are_smaller_than_a_node_then_it_fits(self) -> None:
@@ -281,9 +283,10 @@ class TestFailing(PackerCase):
         self.assertEqual(200, len(self.indexed(to)))
 
     def test_when_one_fails_then_waiting_threads_are_told(self) -> None:
-        go = threading.Event()
+        go, reached = threading.Event(), threading.Semaphore(0)
 
         def fail(name: str) -> None:
+            reached.release()
             go.wait(SECONDS)
             raise errors.TargetUnavailable(name)
 
@@ -296,9 +299,14 @@ class TestFailing(PackerCase):
         workers = [threading.Thread(target=work) for _ in range(3)]
         for worker in workers:
             worker.start()
+        for _ in range(2):
+            self.assertTrue(reached.acquire(timeout=SECONDS))
+        for worker in workers:
+            worker.join(0.2)
+            self.assertTrue(worker.is_alive())
         go.set()
         for worker in workers:
-            worker.join(SECONDS)
+            worker.join(2 * SECONDS)
         self.assertEqual(3, len(raised))
         for exc in raised:
             self.assertIsInstance(exc, errors.TargetError)

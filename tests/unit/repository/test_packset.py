@@ -34,7 +34,17 @@ _PACKS = strategies.builds(
     strategies.sampled_from(['aaaaaaaa', 'bbbbbbbb']),
     strategies.integers(0, 12) | strategies.integers(0, layout.NUMBER_LIMIT),
 )
-_SETS = strategies.frozensets(_PACKS, max_size=20)
+_RUNS = strategies.builds(
+    lambda pack, count: frozenset(
+        pack._replace(number=min(pack.number + at, layout.NUMBER_LIMIT))
+        for at in range(count)
+    ),
+    _PACKS,
+    strategies.integers(1, 8),
+)
+_SETS = strategies.lists(_RUNS, max_size=8).map(
+    lambda runs: frozenset[layout.PackId]().union(*runs)
+)
 
 
 class TestPackSet(unittest.TestCase):

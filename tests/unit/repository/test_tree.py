@@ -111,7 +111,9 @@ class MapCase(unittest.TestCase):
         """Return all references of a map, from its spans."""
         reader = tree.MapReader(geometry, root, self.nodes.fetch)
         refs: list[bytes] = []
-        for span in reader.walk():
+        spans = list(reader.walk())
+        self.assertEqual(geometry.leaves, sum(span.leaves for span in spans))
+        for span in spans:
             self.assertEqual(span.first * tree.FAN_OUT, len(refs))
             if span.error:
                 raise span.error
