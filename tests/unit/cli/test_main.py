@@ -13,6 +13,7 @@
 """What is before and after a command: options, errors, exit codes."""
 
 import inspect
+import json
 import logging
 import pathlib
 import re
@@ -307,6 +308,38 @@ class StartTest(unittest.TestCase):
             check=True,
         )
         self.assertEqual('refused\n', outcome.stdout)
+
+
+class EndTest(unittest.TestCase):
+    """The process ends at once, with all it has to say said."""
+
+    SCRIPT = (
+        'import atexit, sys, threading; from backupkit.cli import main\n'
+        'atexit.register(print, "ended", file=sys.stderr)\n'
+        'never = threading.Event()\n'
+        'threading.Thread(target=never.wait).start()\n'
+        'main.run()'
+    )
+
+    def end(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, '-c', self.SCRIPT, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def test_when_a_thread_hangs_then_the_process_ends(self) -> None:
+        outcome = self.end('driver', 'list', '-f', 'json')
+        self.assertEqual(0, outcome.returncode)
+        self.assertIn('posix', {d['name'] for d in json.loads(outcome.stdout)})
+        self.assertEqual('ended\n', outcome.stderr)
+
+    def test_when_it_fails_then_its_exit_code_is_given(self) -> None:
+        outcome = self.end('no-such-verb')
+        self.assertEqual(2, outcome.returncode)
+        self.assertIn('no-such-verb', outcome.stderr)
 
 
 class AppTest(unittest.TestCase):
