@@ -91,16 +91,20 @@ def run(
     backend = persistence.open_backend(catalog)
     with environment_.using(environment), persistence.reporting(catalog):
         book = models.LogBook(f'run {run_id}', uuid=run_id)
-        with persistence.connected(backend) as connection:
-            connection.save_logbook(book)
-        engine = engines.load_from_factory(
-            work.factory,
-            factory_kwargs=dict(work.arguments),
-            store=dict(work.store),
-            book=book,
-            backend=backend,
-            engine='serial',
-        )
+        with (
+            persistence.connected(backend) as connection,
+            connection.held(book),
+        ):
+            engine = engines.load_from_factory(
+                work.factory,
+                factory_kwargs=dict(work.arguments),
+                store=dict(work.store),
+                book=book,
+                backend=backend,
+                engine='serial',
+            )
+            engine.compile()
+            engine.prepare()
     try:
         engine.run()
     except Exception as exc:  # noqa: BLE001 - the edge of the flow engine

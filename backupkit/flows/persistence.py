@@ -105,21 +105,46 @@ class Backend(base.Backend):  # type: ignore[misc]  # TaskFlow has no types
 
 
 class _Connection:
-    """Leaves out the writes that would only tell a task's progress.
+    """Leaves out the writes that nobody would read.
 
-    TaskFlow makes two for each task. Nobody reads them: progress is
-    reported by the run's control.
+    Those that only tell a task's progress, two for each task: progress is
+    reported by the run's control. And those that only add up to a flow
+    before its first task: the flow is written once, when it is whole.
     """
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self._written: dict[str, dict[str, Any]] = {}
+        self._held = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    @contextlib.contextmanager
+    def held(self, book: Any) -> Iterator[None]:
+        """Write nothing until the end, and then all of a new logbook."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        self._inner.save_logbook(book)
+
+    def save_logbook(self, book: Any) -> None:
+        """Write a logbook and all that is in it."""
+        if not self._held:
+            self._inner.save_logbook(book)
+
+    def update_flow_details(self, flow: Any, **options: Any) -> Any:
+        """Write a flow's details with those of its tasks."""
+        if self._held:
+            return flow
+        return self._inner.update_flow_details(flow, **options)
+
     def update_atom_details(self, atom: Any) -> Any:
         """Write a task's details, if there is more than progress in them."""
+        if self._held:
+            return atom
         told = atom.to_dict()
         told['meta'] = {
             key: value
