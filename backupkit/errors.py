@@ -36,6 +36,7 @@
     |   +-- TargetMissing       the place is not there, or not mounted
     |   +-- TargetReadOnly
     |   +-- TargetUnavailable   a fault that may pass; retryable
+    |       +-- TargetStalled   a call does not come back
     +-- IntegrityError          stored data is not what was written
     |   +-- FormatError         bytes that do not follow the format
     |   +-- FormatTooNew        written by a newer release
@@ -154,6 +155,16 @@ class TargetUnavailable(TargetError):
     """The target failed in a way that may pass."""
 
     retryable = True
+    #: For how long the target asks to be left alone; set on an error.
+    retry_after_seconds = 0.0
+
+
+class TargetStalled(TargetUnavailable):
+    """A call into the target was given up: it has not come back in time.
+
+    It may still be under way. What it was to do may yet be done, and memory
+    that it was given must not be used again.
+    """
 
 
 class IntegrityError(BackupkitError):

@@ -62,4 +62,14 @@ OPTS: list[cfg.Opt] = [
         help='The most bytes of volume data that one run holds in memory, '
         'whatever the size of the volume. The default is 256 MiB.',
     ),
+    cfg.FloatOpt(
+        'io_timeout_seconds',
+        default=300.0,
+        min=1.0,
+        max=86400.0,
+        help='How long one call to a target may take: to open it, or to '
+        'put, get, list or delete in it. After that the call is given up '
+        'and the target taken for one that hangs. The default is five '
+        'minutes.',
+    ),
 ]

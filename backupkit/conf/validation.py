@@ -119,6 +119,7 @@ class _Comparison:
         for kind, option in _KINDS.items():
             yield from self._enabled(kind, option)
         yield from self._default_target()
+        yield from self._used_backends()
         others = []
         for section in self._written:
             kind, colon, name = section.partition(':')
@@ -164,10 +165,37 @@ class _Comparison:
                 _nearest(target, enabled),
             )
 
+    def _uses(self) -> Iterator[tuple[str, str]]:
+        """Yield each enabled target's section and the backend it uses.
+
+        A target that keeps its backups on a backend names it in an option
+        that is called so, whatever its driver.
+        """
+        targets = self._conf.enabled_targets
+        enabled = {_home(f'target:{one}') for one in targets}
+        for section, options in self._written.items():
+            if _home(section) in enabled and options.get('backend'):
+                yield section, options['backend'][-1]
+
+    def _used_backends(self) -> Iterator[Problem]:
+        sections = {_home(section) for section in self._written}
+        for section, name in self._uses():
+            if _home(f'backend:{name}') not in sections:
+                yield _error(
+                    section,
+                    'backend',
+                    f'there is no section [backend:{name}]',
+                    _nearest(f'backend:{name}', self._written, '[{}]')
+                    or 'add it, with a line "driver = ..."',
+                )
+
     def _driver(self, section: str, kind: str, name: str) -> Iterator[Problem]:
         """Judge the section of a backend or target."""
         option = _KINDS[kind]
-        if name.lower() not in {one.lower() for one in self._conf[option]}:
+        used = {one.lower() for one in self._conf[option]}
+        if kind == 'backend':
+            used |= {one.lower() for _, one in self._uses()}
+        if name.lower() not in used:
             yield _warning(
                 section,
                 '',

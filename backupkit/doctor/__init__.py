@@ -24,6 +24,7 @@ from backupkit.doctor import diagnosis
 from backupkit.doctor import host
 from backupkit.doctor import leftovers
 from backupkit.doctor import places
+from backupkit.doctor import privilege
 from backupkit import errors
 
 Diagnosis = diagnosis.Diagnosis
@@ -45,8 +46,10 @@ def examine(subject: Subject) -> list[Diagnosis]:
         ('backend', places.backends),
         ('target', places.targets),
         ('storage', places.storage),
+        ('privilege', privilege.helper),
         ('run', leftovers.runs),
         ('leftover', leftovers.leftovers),
+        ('leftover', leftovers.begun),
         ('volume', leftovers.volumes),
         ('backup', leftovers.backups),
     )

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from backupkit import catalog as catalog_
 from backupkit.catalog import liveness
 from backupkit.doctor import diagnosis
+from backupkit import errors
+from backupkit.flows import faults
 from backupkit import model
 
 _CLEAR = 'backupkit doctor --clear'
@@ -68,6 +70,37 @@ def leftovers(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
             f'left by run {entry.run_id} on host {entry.host}',
             _CLEAR,
         )
+
+
+def begun(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
+    """Tell of backups at a target that no run goes on with."""
+    for name in subject.conf.enabled_targets:
+        try:
+            target = subject.target(name)
+            with faults.attributed(target):
+                found = list(target.leftovers())
+        except errors.BackupkitError:
+            # The check of the target has told what is wrong.
+            continue
+        # Asked for afterwards: whose run is not live now will never be.
+        live = {run.backup_id for run in subject.catalog.runs(live_only=True)}
+        known = {
+            row.backup_id
+            for row in subject.catalog.backups()
+            if row.status in model.UNFINISHED
+        }
+        for backup_id in found:
+            if backup_id in live:
+                continue
+            ours = backup_id in known
+            yield diagnosis.Diagnosis(
+                'leftover',
+                f'{name}, backup {backup_id}',
+                diagnosis.PROBLEM if ours else diagnosis.WARNING,
+                'it was begun and never committed'
+                + ('' if ours else ', by somebody of whom nothing is known'),
+                _CLEAR if ours else 'see whether another catalog uses it',
+            )
 
 
 def volumes(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:

@@ -46,32 +46,39 @@ def catalog(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
 def backends(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
     """Tell what each backend can do."""
     for name in subject.conf.enabled_backends:
-        yield _checked('backend', name, subject.volume_driver)
+        yield from _checked('backend', name, subject.volume_driver)
 
 
 def targets(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
     """Tell what each target can do."""
     for name in subject.conf.enabled_targets:
-        yield _checked('target', name, subject.target)
+        yield from _checked('target', name, subject.target)
 
 
 def _checked(
     area: str,
     name: str,
     load: Callable[[str], volume_.VolumeDriver | target_.Target],
-) -> diagnosis.Diagnosis:
+) -> Iterator[diagnosis.Diagnosis]:
     try:
         driver = load(name)
         with faults.attributed(driver):
+            remarks = driver.remarks()
             able = driver.check()
     except errors.BackupkitError as exc:
         cure = f'mend the section [{area}:{name}] or the place it names'
-        return diagnosis.Diagnosis(
+        yield diagnosis.Diagnosis(
             area, name, diagnosis.PROBLEM, str(exc), cure
         )
-    return diagnosis.Diagnosis(
-        area, name, diagnosis.OK, f'can do: {_facts(able)}'
-    )
+    else:
+        yield diagnosis.Diagnosis(
+            area, name, diagnosis.OK, f'can do: {_facts(able)}'
+        )
+        for remark in remarks:
+            state = diagnosis.WARNING if remark.cure else diagnosis.OK
+            yield diagnosis.Diagnosis(
+                area, name, state, remark.text, remark.cure
+            )
 
 
 def _facts(able: object) -> str:
@@ -99,11 +106,12 @@ def storage(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
             except errors.BackupkitError:
                 # The checks of the two have told what is wrong.
                 continue
-            if ours == theirs:
+            if ours == theirs and backend != keeper.kept_on:
+                strict = keeper.capabilities.separate_storage
                 yield diagnosis.Diagnosis(
                     'storage',
                     f'{backend}, {target}',
-                    diagnosis.WARNING,
+                    diagnosis.PROBLEM if strict else diagnosis.WARNING,
                     f'backend {backend} and target {target} lie on the same '
                     'storage: what destroys the volumes destroys their '
                     'backups',

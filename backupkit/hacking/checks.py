@@ -53,6 +53,7 @@ IMPORT_TABLE: dict[str, frozenset[str]] = {
     'repository': frozenset({'model', 'errors', 'copy', 'drivers'}),
     'catalog': frozenset({'model', 'errors'}),
     'privileged': frozenset({'errors', 'conf.mounts'}),
+    'mounts': frozenset({'model', 'errors', 'conf', 'privileged'}),
     'testing': frozenset(
         {'model', 'errors', 'copy', 'drivers', 'repository', 'conf'}
     ),
@@ -62,15 +63,16 @@ IMPORT_TABLE: dict[str, frozenset[str]] = {
     ),
     'api': frozenset(
         {'model', 'errors', 'copy', 'drivers', 'repository', 'catalog'}
-        | {'flows', 'conf', 'doctor', 'testing', 'version'}
+        | {'flows', 'conf', 'doctor', 'mounts', 'testing', 'version'}
     ),
     'doctor': frozenset(
         {'model', 'errors', 'copy', 'drivers', 'repository', 'catalog'}
-        | {'flows', 'conf', 'version'}
+        | {'flows', 'conf', 'mounts', 'privileged', 'version'}
     ),
     'cli': frozenset({'api', 'conf', 'copy', 'errors', 'model', 'version'}),
     'plugins': frozenset(
         {'model', 'errors', 'copy', 'drivers', 'repository', 'privileged'}
+        | {'mounts'}
     ),
 }
 

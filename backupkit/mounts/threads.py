@@ -1,0 +1,26 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Chooses threads for oslo.service, which os-brick brings along.
+
+The first import of os-brick's code settles the choice, and would settle it
+for eventlet. A program that has chosen before us keeps its choice.
+"""
+
+from __future__ import annotations
+
+from backupkit.privileged import eventless  # noqa: F401 - before the next
+
+from oslo_service import backend
+
+if backend.get_backend_type() is None:
+    backend.init_backend(backend.BackendType.THREADING)

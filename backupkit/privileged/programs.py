@@ -1,0 +1,117 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The two programs that are run with privilege, each by a fixed line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess  # nosec - the one place that runs programs with privilege
+
+from backupkit import errors
+
+MOUNT = '/bin/mount'
+UMOUNT = '/bin/umount'
+TYPE = 'nfs'
+
+_ENVIRONMENT = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C'}
+_MAX_WORDS = 500
+#: How long a killed program may take to go.
+_GRACE_SECONDS = 1.0
+
+#: What mount.nfs(8) says, and what that means.
+_MEANINGS: tuple[tuple[str, type[errors.BackupkitError]], ...] = (
+    (
+        r'(version|protocol|transport).*not supported',
+        errors.NotSupported,
+    ),
+    (
+        r'timed out|Connection (refused|reset)|No route to host|'
+        r'unreachable|resolve server|is down|temporar|try again',
+        errors.TargetUnavailable,
+    ),
+    (r'incorrect mount option|bad option', errors.ConfigurationError),
+    (r'not permitted', errors.PrivilegeError),
+)
+
+
+def mount(share: str, path: str, options: str, timeout: float) -> None:
+    """Mount a share.
+
+    :raises errors.BackupkitError: of the class that says who must act
+    """
+    line = [MOUNT, '-t', TYPE, '-o', options, '--', share, path]
+    status, words = _run(line, timeout, f'to mount {share}')
+    if status:
+        kind: type[errors.BackupkitError] = errors.TargetMissing
+        for pattern, meant in reversed(_MEANINGS):
+            if re.search(pattern, words, re.IGNORECASE):
+                kind = meant
+        raise kind(f'cannot mount {share}: {words}')
+
+
+def unmount(path: str, timeout: float) -> bool:
+    """Unmount what is mounted at a path; return False where it is in use.
+
+    :raises errors.BackupkitError: of the class that says who must act
+    """
+    # Without asking the server, which may be away: no helper of the type,
+    # and no look at the path.
+    line = [UMOUNT, '-i', '-c', '--', path]
+    status, words = _run(line, timeout, f'to unmount {path}')
+    if status and 'busy' in words:
+        return False
+    if status:
+        raise errors.PrivilegeError(f'cannot unmount {path}: {words}')
+    return True
+
+
+def _run(line: list[str], timeout: float, what: str) -> tuple[int, str]:
+    # A file takes the words: a pipe would be held open by a daemon that the
+    # program leaves behind (rpc.statd).
+    words = os.memfd_create('words', os.MFD_CLOEXEC)
+    try:
+        program = subprocess.Popen(
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            cwd='/',
+            env=_ENVIRONMENT,
+            umask=0o022,
+            start_new_session=True,
+        )
+        try:
+            status = program.wait(timeout)
+        except subprocess.TimeoutExpired:
+            _kill(program)
+            raise errors.TargetUnavailable(
+                f'it took more than {timeout:.0f} s {what}'
+            ) from None
+        told = os.pread(words, _MAX_WORDS, 0).decode(errors='replace')
+        return status, ' '.join(told.split())
+    except OSError as error:
+        raise errors.PrivilegeError(
+            f'cannot run {line[0]}: {error.strerror}'
+        ) from error
+    finally:
+        os.close(words)
+
+
+def _kill(program: subprocess.Popen[bytes]) -> None:
+    # mount(8) waits for mount.nfs(8), which would go on alone.
+    os.killpg(program.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        program.wait(_GRACE_SECONDS)
