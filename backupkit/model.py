@@ -32,6 +32,11 @@ _BACKUP_ID = re.compile(
     r'[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}'
 )
 
+_UNFIT = re.compile('[\0\ud800-\udfff]')
+
+#: Characters of any text that is kept with a backup.
+TEXT_LIMIT = 4096
+
 
 class ExtentKind(enum.StrEnum):
     """What is known of the bytes of an extent without reading them."""
@@ -58,6 +63,17 @@ class BackupStatus(enum.StrEnum):
     ERROR = 'error'
     DELETING = 'deleting'
     DELETED = 'deleted'
+
+
+#: Of a backup that stands like this nothing is kept, if no run is at it.
+UNFINISHED = frozenset(
+    {
+        BackupStatus.CREATING,
+        BackupStatus.COMMITTING,
+        BackupStatus.ERROR,
+        BackupStatus.DELETED,
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -253,4 +269,19 @@ def check_backup_id(text: str) -> str:
     """
     if not _BACKUP_ID.fullmatch(text):
         raise errors.UsageError(f'{text!r} is not a backup id')
+    return text
+
+
+def check_text(what: str, text: str) -> str:
+    """Return ``text`` where it can be kept with a backup.
+
+    :param what: names the text in the error
+    :raises errors.UsageError: it is too long, or not all of it is text
+    """
+    if len(text) > TEXT_LIMIT:
+        raise errors.UsageError(
+            f'{what} has {len(text)} characters; {TEXT_LIMIT} are allowed'
+        )
+    if _UNFIT.search(text):
+        raise errors.UsageError(f'{what} holds what is not text: {text!a}')
     return text

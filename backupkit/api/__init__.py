@@ -280,17 +280,25 @@ class Backupkit:
         self,
         target: str | None = None,
         *,
+        max_unused: float = 0.2,
         control: control_.Control | None = None,
     ) -> target_.GcResult:
         """Remove what no backup reaches.
 
         Never what a run may still read or write: the result names the runs
         that are waited for, and a later call goes on.
+
+        :param max_unused: share of the stored bytes that may stay though no
+            backup needs them, because others in the same packs are needed;
+            where there are more, packs are written anew. 1: never
         """
         from backupkit.api import repositories
 
         return repositories.collect(
-            self._session, target, control or Control()
+            self._session,
+            target,
+            control or Control(),
+            max_unused=max_unused,
         )
 
     def adopt_repository(self, target: str | None = None) -> dict[str, str]:

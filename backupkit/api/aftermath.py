@@ -118,7 +118,7 @@ def end(
     reason: str,
 ) -> None:
     """Settle a run of another process, and drop what is kept of it."""
-    recovery.settle(environment, run, reason)
+    recovery.settle(environment, run, reason, gone=True)
     runs.forget(environment, run)
     liveness.discard(session.state_path, run.run_id)
 

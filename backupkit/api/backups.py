@@ -24,6 +24,7 @@ from backupkit.api import aftermath
 from backupkit.api import results
 from backupkit.api import runs
 from backupkit.api import session as session_
+from backupkit.api import storage
 from backupkit import catalog as catalog_
 from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
@@ -73,7 +74,7 @@ def create(
     environment = session.environment(control)
     aftermath.clear_dead(session, environment, volume=ref)
     way = _choose(session, driver, ref, wish)
-    _warn_of_same_storage(driver, target)
+    storage.judge(session, driver, target)
     backup_id = str(uuid.uuid4())
     job = runs.Job(
         catalog_.RunKind.BACKUP,
@@ -112,6 +113,7 @@ def plan(
     driver = session.volume_driver(ref.backend)
     target = session.target(session.target_name(wish.target))
     way = _choose(session, driver, ref, wish)
+    storage.judge(session, driver, target)
     steps = diagram.plan(
         backup_flow.flow, **_arguments(ref.backend, target.name, way)
     )
@@ -155,6 +157,7 @@ def _choose(
     with faults.attributed(driver):
         able = driver.check()
         volume = driver.show(ref.volume_id)
+    _check_texts(volume, wish)
     incomplete = _incomplete(session, ref)
     if incomplete and not wish.force:
         raise errors.SourceError(
@@ -182,6 +185,16 @@ def _choose(
     )
 
 
+def _check_texts(volume: model.Volume, wish: Wish) -> None:
+    """Refuse now what no target could keep when all is copied.
+
+    :raises errors.UsageError: it says what
+    """
+    model.check_text('the name of the backup', wish.name)
+    model.check_text('the id of the volume', volume.volume_id)
+    model.check_text("the volume's generation", volume.generation)
+
+
 def _incomplete(session: session_.Session, ref: model.VolumeRef) -> str:
     for destination in session.catalog.destinations():
         if (destination.backend, destination.volume_id) == (
@@ -190,22 +203,6 @@ def _incomplete(session: session_.Session, ref: model.VolumeRef) -> str:
         ):
             return destination.backup_id
     return ''
-
-
-def _warn_of_same_storage(
-    driver: volume_.VolumeDriver, target: target_.Target
-) -> None:
-    with faults.attributed(driver):
-        ours = driver.storage_identity()
-    with faults.attributed(target):
-        theirs = target.storage_identity()
-    if ours == theirs:
-        LOG.warning(
-            'backend %s and target %s lie on the same storage: what '
-            'destroys the volume destroys its backups',
-            driver.name,
-            target.name,
-        )
 
 
 def _repository_id(session: session_.Session, target: target_.Target) -> str:

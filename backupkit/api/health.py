@@ -24,6 +24,7 @@ from backupkit import doctor
 from backupkit import errors
 from backupkit.flows import faults
 from backupkit.flows import recovery
+from backupkit import model
 
 
 def examine(
@@ -94,10 +95,30 @@ def _flows(session: session_.Session) -> list[str]:
 def _sweep(session: session_.Session, name: str) -> list[str]:
     """Remove what puts of dead processes left; keep the reserve."""
     if not session.target(name).capabilities.repository:
-        return []
+        return _abandon(session, name)
     repository = session.repository(name)
     with faults.attributed(repository):
         with repository.opened() as store:
             swept = store.sweep()
         repository.keep_reserve()
     return [f'{swept} unfinished objects are removed'] if swept else []
+
+
+def _abandon(session: session_.Session, name: str) -> list[str]:
+    """Undo what our runs have begun at a target and nobody goes on with."""
+    target = session.target(name)
+    told = []
+    with faults.attributed(target):
+        begun = list(target.leftovers())
+        # Asked for afterwards: whose run is not live now will never be.
+        live = {run.backup_id for run in session.catalog.runs(live_only=True)}
+        known = {
+            row.backup_id
+            for row in session.catalog.backups()
+            if row.status in model.UNFINISHED
+        }
+        for backup_id in begun:
+            if backup_id in known and backup_id not in live:
+                target.abort(backup_id)
+                told.append(f'backup {backup_id} was never committed')
+    return told

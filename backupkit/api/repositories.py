@@ -16,7 +16,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 from typing import TYPE_CHECKING
+import uuid
 
 from backupkit.api import aftermath
 from backupkit.api import results
@@ -27,12 +30,16 @@ from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.flows import ending
+from backupkit.flows import environment as environment_
 from backupkit.flows import faults
 from backupkit.flows import reserve
 from backupkit import model
+from backupkit.repository import repack
 
 if TYPE_CHECKING:
     from backupkit.repository import target as repository_target
+
+LOG = logging.getLogger(__name__)
 
 
 def stats(session: session_.Session, name: str | None) -> dict[str, int]:
@@ -67,26 +74,54 @@ def collect(
     session: session_.Session,
     name: str | None,
     control: control_.Control,
+    *,
+    max_unused: float,
 ) -> target_.GcResult:
-    """Remove what no backup reaches; runs that died are ended first."""
+    """Remove what no backup reaches; runs that died are ended first.
+
+    :raises errors.UsageError: ``max_unused`` is no share
+    """
+    if not 0 <= max_unused <= 1:
+        raise errors.UsageError(
+            f'the share that may stay unused is from 0 to 1: {max_unused}'
+        )
     repository = session.repository(name)
     environment = session.environment(control)
 
     def once() -> target_.GcResult:
         aftermath.clear_dead(session, environment)
         aftermath.sweep(session)
-        job = _job(session, catalog_.RunKind.GC, repository)
-        with runs.registered(session, environment, job):
-            control.start('gc')
-            with faults.attributed(repository):
-                return repository.collect(
-                    session.catalog.coordinator(), control
-                )
+        if max_unused < 1:
+            wish = repack.Wish(str(uuid.uuid4()), max_unused)
+            try:
+                return _collect(session, environment, repository, wish)
+            except errors.Conflict as exc:
+                LOG.warning('no packs are moved: %s', exc)
+        return _collect(session, environment, repository, None)
 
     try:
         return reserve.retry(repository, once)
     finally:
         reserve.keep(repository)
+
+
+def _collect(
+    session: session_.Session,
+    environment: environment_.Environment,
+    repository: repository_target.RepositoryTarget,
+    wish: repack.Wish | None,
+) -> target_.GcResult:
+    """Run one collection, as the owner of the packs that it makes."""
+    job = dataclasses.replace(
+        _job(session, catalog_.RunKind.GC, repository),
+        backup_id=wish.owner if wish else None,
+    )
+    with runs.registered(session, environment, job):
+        environment.control.start('gc')
+        with faults.attributed(repository):
+            return repository.collect(
+                session.catalog.coordinator(), environment.control, wish
+            )
 
 
 def adopt(session: session_.Session, name: str | None) -> dict[str, str]:

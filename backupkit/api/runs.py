@@ -87,10 +87,14 @@ def registered(
             if catalog.run(run_id).live:
                 catalog.finish_run(run_id, catalog_.RunState.DONE)
         except errors.Suspended as exc:
-            if job.kind in _KEEPING:
-                with contextlib.suppress(errors.BackupkitError):
-                    catalog.suspend_run(run_id, str(exc))
-            raise
+            if job.kind not in _KEEPING:
+                raise
+            with contextlib.suppress(errors.BackupkitError):
+                catalog.suspend_run(run_id, str(exc))
+            raise errors.Suspended(
+                f'{exc}; run {run.number} keeps what it has made, until '
+                f'"backupkit run abort {run.number}"'
+            ) from exc
 
 
 @contextlib.contextmanager
@@ -135,9 +139,10 @@ def _reverting(
     try:
         yield
     except _FlowFailed as failed:
-        error = failed.outcome.error
-        if error is not None and not _end(environment, run, failed.outcome):
-            raise error from error.__cause__
+        cause = failed.outcome.error
+        error = _end(environment, run, failed.outcome)
+        if error is not None and cause is not None:
+            raise error from cause.__cause__
     except BaseException as exc:
         # Also a KeyboardInterrupt, where nobody handles the signal.
         if isinstance(exc, errors.Suspended) and run.kind in _KEEPING:
@@ -153,29 +158,30 @@ def _end(
     environment: environment_.Environment,
     run: catalog_.Run,
     outcome: engine.Outcome,
-) -> bool:
-    """Record how a failed flow ended; True where it did succeed.
+) -> errors.BackupkitError | None:
+    """Record how a failed flow ended; return its error.
 
-    It did where the backup turns out to be committed: the error came after
+    None where the backup turns out to be committed: the error came after
     the deed.
     """
     catalog = environment.catalog
+    error = outcome.error
     cancelled = isinstance(outcome.error, errors.Cancelled)
     reason = outcome.reason
     if cancelled:
         reason = f'cancelled in step {outcome.failed_step}'
+    commit = run.kind == catalog_.RunKind.BACKUP and (
+        outcome.failed_step == 'record'
+    )
     try:
         # Where the commit was begun, what is in the target decides: that
         # must have been asked.
-        commit = run.kind == catalog_.RunKind.BACKUP and (
-            outcome.failed_step == 'record'
-        )
         if commit or not outcome.reverted:
             recovery.settle(environment, catalog.run(run.run_id), reason)
         now = catalog.run(run.run_id)
         if now.state == catalog_.RunState.DONE:
             LOG.warning('run %d is done all the same: %s', run.number, reason)
-            return True
+            return None
         if now.live:
             reason += _left_behind(catalog, run.run_id)
             if cancelled:
@@ -188,8 +194,22 @@ def _end(
                 reason,
             )
     except errors.BackupkitError as exc:
+        if commit and error is not None:
+            error = _undecided(run, error)
+            reason = dataclasses.replace(outcome, error=error).reason
         _unsettled(environment, run, reason, exc)
-    return False
+    return error
+
+
+def _undecided(
+    run: catalog_.Run, error: errors.BackupkitError
+) -> errors.BackupkitError:
+    """Return the error of a backup that may exist, or not."""
+    return type(error)(
+        f'{error}; whether backup {run.backup_id} exists is not known: once '
+        'its target and the catalog work again, "backupkit doctor --clear" '
+        'finds it out'
+    )
 
 
 def _settle(
@@ -211,10 +231,9 @@ def _unsettled(
     """Tell that a run could not be ended: it stays live until cleared."""
     LOG.warning(
         'run %d could not be ended: %s; once that is mended: '
-        'backupkit run abort %d',
+        'backupkit doctor --clear',
         run.number,
         exc,
-        run.number,
     )
     if run.kind == catalog_.RunKind.BACKUP and run.backup_id:
         with contextlib.suppress(errors.BackupkitError):

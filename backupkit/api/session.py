@@ -28,6 +28,7 @@ from backupkit import catalog as catalog_
 from backupkit.copy import control as control_
 from backupkit import errors
 from backupkit import model
+from backupkit import mounts
 
 if TYPE_CHECKING:
     from backupkit.drivers import target as target_
@@ -50,6 +51,7 @@ class Session:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.conf = conf
+        mounts.configure(conf)
         self._lock = threading.RLock()
         self._volume_drivers: dict[str, volume_.VolumeDriver] = {}
         self._targets: dict[str, target_.Target] = {}
@@ -109,15 +111,12 @@ class Session:
             if name not in self._targets:
                 _require('target', name, self.conf.enabled_targets)
                 target = loader.load_target(self.conf, name)
-                if target.capabilities.repository:
-                    self._equip(
-                        cast('repository_target.RepositoryTarget', target)
-                    )
+                self._equip(target)
                 self._targets[name] = target
             return self._targets[name]
 
-    def _equip(self, target: repository_target.RepositoryTarget) -> None:
-        """Tell a repository target what it may use of this host."""
+    def _equip(self, target: target_.Target) -> None:
+        """Tell a target what it may use of this host."""
         threads = self.conf.copy_threads or min(
             _MAX_THREADS, len(os.sched_getaffinity(0))
         )

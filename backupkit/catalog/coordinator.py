@@ -146,18 +146,26 @@ class Coordinator(database.Client):
         A run that was aborted is one of them until it is finished too: its
         commit may be under way. One that has no backup is named by its own
         id; one whose repository was not known when it began counts for all.
+        A collection that moves packs is named by the owner of those that it
+        makes, unless ``upto`` is given: nobody waits for it.
 
         :param upto: only runs with a number up to this one
         """
+        reads: sa.ColumnElement[bool] = _RUNS.kind.in_(_READERS)
+        if upto is None:
+            moves = (_RUNS.kind == states.RunKind.GC) & (
+                _RUNS.backup_id.is_not(None)
+            )
+            reads = sa.or_(reads, moves)
+        else:
+            reads &= _RUNS.number <= upto
         query = sa.select(
             sa.func.coalesce(_RUNS.backup_id, _RUNS.run_id)
         ).where(
             _RUNS.finished_at == '',
-            _RUNS.kind.in_(_READERS),
             _RUNS.repository_id.in_((repository_id, '')),
+            reads,
         )
-        if upto is not None:
-            query = query.where(_RUNS.number <= upto)
         return frozenset(self._texts(query))
 
     def astray(self, repository_id: str) -> Collection[str]:

@@ -158,18 +158,24 @@ class Runs(database.Client):
                 reason=values.prose(reason),
             )
 
-    def abort_run(self, run_id: str) -> rows.Run:
+    def abort_run(self, run_id: str, *, committing: bool = True) -> rows.Run:
         """Make sure that a run can begin no commit any more.
 
         It stays live until it is finished too: by :meth:`finish_run` once
         its target has undone it, or by :meth:`finish_backup` where the
         target turned out to have committed it.
 
-        :raises errors.Conflict: it has ended already
+        :param committing: False refuses one that has begun its commit
+        :raises errors.Conflict: it has ended already, or is refused
         """
         with self._database.write() as connection:
             run = get(connection, run_id)
             states.check_run(run_id, run.state, states.RunState.ABORTED)
+            if run.committing_at and not committing:
+                raise errors.Conflict(
+                    f'run {run_id} has begun to commit, and its target '
+                    'cannot keep a commit and an abort apart'
+                )
             change(connection, run, state=states.RunState.ABORTED)
             return get(connection, run_id)
 
@@ -262,6 +268,13 @@ def _refuse_conflict(
             _RUNS.kind.in_(_KEPT_OFF_BACKUP[kind])
             & (_RUNS.backup_id == fields['backup_id'])
         )
+    if kind == states.RunKind.GC and fields['backup_id']:
+        # Only one collection at a time moves packs of a repository.
+        clashes.append(
+            (_RUNS.kind == states.RunKind.GC)
+            & _RUNS.backup_id.is_not(None)
+            & (_RUNS.repository_id == fields['repository_id'])
+        )
     if not clashes:
         return
     query = sa.select(schema.RUNS).where(_LIVE, sa.or_(*clashes))
@@ -272,6 +285,8 @@ def _refuse_conflict(
 
 def _describe_holder(holder: rows.Run, fields: Mapping[str, Any]) -> str:
     held = f'volume {holder.backend}:{holder.volume_id}'
+    if holder.kind == states.RunKind.GC:
+        held = f'repository {holder.repository_id}'
     if holder.backup_id and holder.backup_id == fields['backup_id']:
         held = f'backup {holder.backup_id}'
     return (

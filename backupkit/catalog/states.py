@@ -94,7 +94,8 @@ FINISHED_FROM: frozenset[RunState] = frozenset(
 )
 
 #: How a backup may go on. That its manifest was found makes any backup
-#: available that is not being deleted.
+#: available that is not being deleted. A delete that its target refused
+#: leaves the backup as it was.
 BACKUP_MOVES: Mapping[model.BackupStatus, frozenset[model.BackupStatus]] = {
     model.BackupStatus.CREATING: frozenset(
         {
@@ -115,7 +116,14 @@ BACKUP_MOVES: Mapping[model.BackupStatus, frozenset[model.BackupStatus]] = {
     model.BackupStatus.ERROR: frozenset(
         {model.BackupStatus.AVAILABLE, model.BackupStatus.DELETING}
     ),
-    model.BackupStatus.DELETING: frozenset({model.BackupStatus.DELETED}),
+    model.BackupStatus.DELETING: frozenset(
+        {
+            model.BackupStatus.AVAILABLE,
+            model.BackupStatus.DAMAGED,
+            model.BackupStatus.ERROR,
+            model.BackupStatus.DELETED,
+        }
+    ),
     model.BackupStatus.DELETED: frozenset(),
 }
 

@@ -150,9 +150,12 @@ class App(cliff_app.App):
         """Yield what lets signals stop a run, and shows its progress."""
         quiet = self.options.verbose_level == 0
         mode = 'none' if quiet else self.options.progress
-        with progress.reporting(mode, self.stderr) as report:
+        with (
+            progress.reporting(mode, self.stderr) as report,
+            progress.beating(report),
+        ):
             control = control_.Control(report)
-            with signals.reaching(control):
+            with signals.reaching(control), control.heeded():
                 yield control
 
     def unknown(self, argv: Sequence[str]) -> errors.UsageError:

@@ -15,8 +15,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Iterable, Sequence
+from typing import Any, TYPE_CHECKING, ClassVar, cast
 
 from cliff import command
 from cliff import lister
@@ -66,6 +66,12 @@ class Command(command.Command):
         return super().run(parsed_args) or self.exit_code
 
 
+def _no_column(wanted: str, column_names: Sequence[str]) -> errors.UsageError:
+    return errors.UsageError(
+        f'there is no column {wanted}; there are: {", ".join(column_names)}'
+    )
+
+
 class _Display(Command):
     """What showing adds."""
 
@@ -82,14 +88,26 @@ class _Display(Command):
             return chosen
         except ValueError:
             wanted = ', '.join(parsed_args.columns)
-            raise errors.UsageError(
-                f'there is no column {wanted}; there are: '
-                f'{", ".join(column_names)}'
-            ) from None
+            raise _no_column(wanted, column_names) from None
 
 
 class Lister(_Display, lister.Lister):
     """A command that shows many objects."""
+
+    def produce_output(
+        self,
+        parsed_args: argparse.Namespace,
+        column_names: Sequence[str],
+        data: Iterable[Sequence[Any]],
+    ) -> int:
+        """Show them, sorted as asked; cliff takes any name of a column.
+
+        :raises errors.UsageError: there is no such column to sort by
+        """
+        for wanted in parsed_args.sort_columns:
+            if wanted not in column_names:
+                raise _no_column(wanted, column_names)
+        return super().produce_output(parsed_args, column_names, data)
 
 
 class ShowOne(_Display, show.ShowOne):

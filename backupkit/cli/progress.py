@@ -13,7 +13,7 @@
 """How far a run has come, on stderr.
 
 A bar on a terminal, else one line in each interval, or JSON lines for
-programs (their format is promised in the manual, :doc:`/cli/progress`).
+programs (their format is promised in the manual, :doc:`/cli/exit-codes`).
 Nothing here may disturb the run: a stderr that is gone is left alone.
 """
 
@@ -21,63 +21,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
-import dataclasses
-import datetime
-import json
 import os
 import threading
 import time
-from typing import Any, Protocol, TextIO
+from typing import TextIO
 
-from backupkit.cli import sizes
+from backupkit.cli import display as display_
 from backupkit.copy import control as control_
 
 MODES = ('auto', 'bar', 'line', 'json', 'none')
 
-#: Seconds between two reports: of lines that people read in a log, of
-#: those that programs read, and of a bar.
-LINE_SECONDS = 10.0
-JSON_SECONDS = 1.0
-BAR_SECONDS = 0.1
-
-#: Steps that count things where others count bytes.
-_COUNTED = frozenset({'validate'})
+#: How often a display hears of a run that tells nothing.
+BEAT_SECONDS = 1.0
 
 Clock = Callable[[], float]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a step goes, averaged over it, and how long it will go on.
-
-    ``percent`` and ``eta_seconds`` are None where the end is not known.
-    """
-
-    elapsed_seconds: float
-    rate_bytes_per_second: float
-    percent: float | None
-    eta_seconds: float | None
-
-    @classmethod
-    def of(cls, progress: control_.Progress, elapsed_seconds: float) -> Pace:
-        """Judge the pace of a step that has taken this long."""
-        done, total = progress.done_bytes, progress.total_bytes
-        rate = done / elapsed_seconds if elapsed_seconds > 0 else 0.0
-        if not total:
-            return cls(elapsed_seconds, rate, None, None)
-        left = max(total - done, 0)
-        percent = min(100.0, 100.0 * done / total)
-        eta = left / rate if rate else None
-        return cls(elapsed_seconds, rate, percent, eta)
-
-
-class Display(Protocol):
-    """Shows the progress of one run; called by one thread at a time."""
-
-    interval_seconds: float
-
-    def show(self, progress: control_.Progress, pace: Pace) -> None:
-        """Show this state."""
 
 
 class Reporter:
@@ -87,12 +44,12 @@ class Reporter:
     more than one in an interval.
     """
 
-    def __init__(self, display: Display, clock: Clock) -> None:
+    def __init__(self, display: display_.Display, clock: Clock) -> None:
         self._display = display
         self._clock = clock
         self._lock = threading.Lock()
         self._latest: control_.Progress | None = None
-        self._began = self._shown = 0.0
+        self._began = self._moved = self._shown = 0.0
         self._pending = False
         self._broken = False
 
@@ -103,13 +60,21 @@ class Reporter:
             latest = self._latest
             if latest is None or _is_new(progress, latest):
                 self._flush(now)
-                self._began = now
+                self._began = self._moved = now
                 self._latest = progress
                 self._show(now)
                 return
             if progress.done_bytes < latest.done_bytes:
                 return  # a thread that was late
+            self._moved = now
             self._latest, self._pending = progress, True
+            if now - self._shown >= self._display.interval_seconds:
+                self._show(now)
+
+    def beat(self) -> None:
+        """Show the state again, if it is time and nothing was heard."""
+        now = self._clock()
+        with self._lock:
             if now - self._shown >= self._display.interval_seconds:
                 self._show(now)
 
@@ -127,94 +92,13 @@ class Reporter:
         if self._broken or self._latest is None:
             return
         try:
-            self._display.show(
-                self._latest, Pace.of(self._latest, now - self._began)
+            pace = display_.Pace.of(
+                self._latest, now - self._began, now - self._moved
             )
+            self._display.show(self._latest, pace)
         except (OSError, ValueError):
             # Closed, or its reader has gone.
             self._broken = True
-
-
-def _amount(progress: control_.Progress, pace: Pace) -> str:
-    """Tell how much is done, and how fast."""
-    done, total = progress.done_bytes, progress.total_bytes
-    if progress.step in _COUNTED:
-        return f'{done} of {total}'
-    rate = f'{sizes.render(pace.rate_bytes_per_second)}/s'
-    if pace.percent is None:
-        return f'{sizes.render(done)}, {rate}'
-    return f'{pace.percent:.1f} % of {sizes.render(total)}, {rate}'
-
-
-class Lines:
-    """One line an interval, for logs and mails of cron.
-
-    Steps shorter than an interval stay unmentioned.
-    """
-
-    interval_seconds = LINE_SECONDS
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def show(self, progress: control_.Progress, pace: Pace) -> None:
-        """Write one line."""
-        if pace.elapsed_seconds < self.interval_seconds:
-            return
-        parts = [_amount(progress, pace)]
-        if pace.eta_seconds is not None:
-            left = datetime.timedelta(seconds=round(pace.eta_seconds))
-            parts.append(f'{left} left')
-        self._stream.write(f'{progress.step}: {", ".join(parts)}\n')
-        self._stream.flush()
-
-
-class JsonLines:
-    """One JSON object a line, for programs."""
-
-    interval_seconds = JSON_SECONDS
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def show(self, progress: control_.Progress, pace: Pace) -> None:
-        """Write one object."""
-        line: dict[str, Any] = {'event': 'progress'}
-        line |= dataclasses.asdict(progress)
-        line |= {
-            name: None if value is None else round(value, 3)
-            for name, value in dataclasses.asdict(pace).items()
-        }
-        self._stream.write(json.dumps(line) + '\n')
-        self._stream.flush()
-
-
-class Bar:
-    """A bar with rate and time left, for the step that is on."""
-
-    interval_seconds = BAR_SECONDS
-
-    def __init__(self, bars: Any) -> None:
-        self._bars = bars
-        self._step = ''
-        self._task: Any = None
-
-    def show(self, progress: control_.Progress, pace: Pace) -> None:
-        """Move the bar; a new step takes the place of the last."""
-        total = progress.total_bytes or None
-        if self._task is None or progress.step != self._step:
-            if self._task is not None:
-                self._bars.remove_task(self._task)
-            self._step = progress.step
-            self._task = self._bars.add_task(
-                self._step, total=total, amount=''
-            )
-        self._bars.update(
-            self._task,
-            completed=progress.done_bytes,
-            total=total,
-            amount=_amount(progress, pace),
-        )
 
 
 def _is_new(progress: control_.Progress, latest: control_.Progress) -> bool:
@@ -242,13 +126,37 @@ def reporting(
         yield reporter
 
 
+@contextlib.contextmanager
+def beating(reporter: Reporter | None) -> Iterator[None]:
+    """Let a reporter tell that a run waits, from a thread of its own.
+
+    What it waits for may be a call that hangs: nothing else is called then.
+    """
+    if reporter is None:
+        yield
+        return
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS):
+            reporter.beat()
+
+    thread = threading.Thread(target=beat, name='progress', daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def _display(
     mode: str, stream: TextIO, stack: contextlib.ExitStack
-) -> Display:
+) -> display_.Display:
     if mode == 'json':
-        return JsonLines(stream)
+        return display_.JsonLines(stream)
     if mode == 'line':
-        return Lines(stream)
+        return display_.Lines(stream)
     # Imported here: it costs as much as all of cliff.
     from rich import console
     from rich import progress
@@ -262,7 +170,7 @@ def _display(
         transient=True,
         redirect_stdout=False,
     )
-    return Bar(stack.enter_context(bars))
+    return display_.Bar(stack.enter_context(bars))
 
 
 def _is_screen(stream: TextIO) -> bool:

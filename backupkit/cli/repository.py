@@ -83,21 +83,41 @@ class Check(command.ShowOne):
 class Gc(command.ShowOne):
     """Give back the space that no backup needs any more.
 
+    Packs that hold nothing of use are deleted. Where too much is left in
+    packs that are still needed for something, what is of use is moved out
+    of those with the least of it, and they are deleted too.
+
     While runs are on that began earlier, gc says what it waits for and
     leaves the rest to a later call.
     """
 
-    examples = ('backupkit repository gc',)
+    examples = (
+        'backupkit repository gc',
+        'backupkit repository gc vault --max-unused 5%',
+        'backupkit repository gc vault --max-unused 100%',
+    )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        return with_target(super().get_parser(prog_name))
+        parser = with_target(super().get_parser(prog_name))
+        parser.add_argument(
+            '--max-unused',
+            metavar='PERCENT',
+            type=_share,
+            default=0.2,
+            help='How much of what is stored may stay though no backup needs '
+            'it. Less means less space, and more to read and write for each '
+            'gc; 100%% moves nothing. The default is 20%%.',
+        )
+        return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
         with self.shell.run_control() as control:
             result = self.shell.kit.collect_garbage(
-                parsed_args.target, control=control
+                parsed_args.target,
+                max_unused=parsed_args.max_unused,
+                control=control,
             )
         return columns.show(columns.plain(result))
 
@@ -129,6 +149,17 @@ class Adopt(command.ShowOne):
         return columns.show(
             self.shell.kit.adopt_repository(parsed_args.target)
         )
+
+
+def _share(text: str) -> float:
+    """Return a percentage, with or without its sign, as a share."""
+    try:
+        percent = float(text.removesuffix('%'))
+    except ValueError:
+        percent = -1
+    if not 0 <= percent <= 100:
+        raise argparse.ArgumentTypeError(f'{text!r} is not 0% to 100%')
+    return percent / 100
 
 
 def with_target(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

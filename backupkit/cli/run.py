@@ -77,7 +77,7 @@ class List(command.Lister):
 class Show(command.ShowOne):
     """Show all that is recorded of a run."""
 
-    examples = ('backupkit run show 8c1f',)
+    examples = ('backupkit run show 12',)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         return _with_id(super().get_parser(prog_name))
@@ -96,7 +96,7 @@ class Abort(command.ShowOne):
     that has committed its backup cannot be aborted any more.
     """
 
-    examples = ('backupkit run abort 8c1f --yes',)
+    examples = ('backupkit run abort 12 --yes',)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = _with_id(super().get_parser(prog_name))
@@ -117,6 +117,8 @@ class Abort(command.ShowOne):
 
 def _with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument(
-        'run_id', metavar='RUN', help='The id that "run list" shows.'
+        'run_id',
+        metavar='RUN',
+        help='The id or the number that "run list" shows.',
     )
     return parser

@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
+import contextvars
 import dataclasses
 import threading
 
@@ -77,6 +79,18 @@ class Control:
         if self._cancelled.is_set():
             raise errors.Cancelled('the run was cancelled')
 
+    @contextlib.contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Let calls of this thread heed it, where it is no argument.
+
+        Whoever waits within the block asks :func:`current` for it.
+        """
+        token = _CURRENT.set(self)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(token)
+
     def start(self, step: str, total_bytes: int = 0) -> None:
         """Begin a step of the run and report it."""
         with self._lock:
@@ -99,3 +113,13 @@ class Control:
             )
         if self._report:
             self._report(progress)
+
+
+_CURRENT: contextvars.ContextVar[Control | None] = contextvars.ContextVar(
+    'backupkit_control', default=None
+)
+
+
+def current() -> Control | None:
+    """Return the control that this thread heeds, if any."""
+    return _CURRENT.get()

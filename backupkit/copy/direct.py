@@ -24,6 +24,7 @@ Where a file system has no O_DIRECT (tmpfs), plain calls are used.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 import errno
 import mmap
 import os
@@ -45,7 +46,9 @@ def aligned(length: int) -> memoryview:
     memory = mmap.mmap(
         -1, max(length, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     )
-    memory.madvise(mmap.MADV_HUGEPAGE)
+    # A kernel without huge pages refuses, and small ones do as well.
+    with contextlib.suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(memory)[:length]
 
 

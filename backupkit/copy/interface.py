@@ -32,7 +32,8 @@ class Reader(abc.ABC):
     """Something whose plain bytes can be read in any order.
 
     ``read_into`` is called by several threads at once, for ranges that
-    ``extents`` called ``data``.
+    ``extents`` called ``data``; for one that is ``same`` only where what
+    is kept of it is damaged.
     """
 
     #: Plain size of what is read.
@@ -49,6 +50,14 @@ class Reader(abc.ABC):
         :raises errors.SourceError: the range cannot be read whole
         :raises errors.IntegrityError: what was read is not what was kept
         """
+
+    def descriptor(self) -> int | None:
+        """Return an open file that holds the bytes at their places.
+
+        None where there is no such file. It stays the reader's: for copies
+        that the storage makes by itself.
+        """
+        return None
 
     def close(self) -> None:
         """Let go of what the reader holds; twice is fine."""

@@ -75,10 +75,12 @@ class _Work:
         self._reader = reader
         self._control = control
         self._block = block_bytes
+        # Batches begin where blocks do, whatever the size of those.
+        self._count = max(1, BATCH_BYTES // block_bytes)
         self._lock = threading.Lock()
         self._batches = batches(
             aligned(reader.extents(), reader.size_bytes, block_bytes),
-            max(block_bytes, BATCH_BYTES),
+            self._count * block_bytes,
         )
         self._error: BaseException | None = None
 
@@ -104,8 +106,7 @@ class _Work:
 
     def run(self, writer: interface.Writer) -> None:
         """Copy batches until there are no more, or the run was stopped."""
-        count = max(1, BATCH_BYTES // self._block)
-        buffers = writer.make_buffers(count, self._block)
+        buffers = writer.make_buffers(self._count, self._block)
         while (extent := self._next()) is not None:
             if extent.kind == model.ExtentKind.ZERO:
                 writer.zero(extent.offset, extent.length)

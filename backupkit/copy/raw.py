@@ -29,16 +29,44 @@ from backupkit import model
 _ZEROS = direct.aligned(1 << 20)
 
 
+#: Where names of devices and of our own files are links, which nobody else
+#: can make there; but for what everybody may write.
+_KERNELS = ('/dev/', '/proc/self/fd/')
+_SHARED = '/dev/shm/'  # noqa: S108 - not for our use
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a regular file or block device; nothing else is opened.
+
+    Somebody may have put a link in a file's place since it was attached.
+
+    :raises OSError: ELOOP for a link that is not the kernel's own
+    """
+    if not path.startswith(_KERNELS) or path.startswith(_SHARED):
+        flags |= os.O_NOFOLLOW
+    # A pipe in its place would else be waited for.
+    fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, 'it is neither a file nor a block device')
+
+
 class _RawFile:
     """An open file or device, closed when left."""
 
     def __init__(self, path: str, flags: int) -> None:
         self.path = path
         try:
-            self._fd = os.open(path, flags | os.O_CLOEXEC)
+            self._fd = _open(path, flags)
         except FileNotFoundError as exc:
             raise errors.VolumeNotFound(f'{path} does not exist') from exc
         except OSError as exc:
+            if exc.errno == errno.ELOOP:
+                raise errors.SourceError(
+                    f'{path} is a link: links are not followed'
+                ) from exc
             raise errors.SourceError(
                 f'cannot open {path}: {exc.strerror}'
             ) from exc
@@ -81,6 +109,9 @@ class RawReader(_RawFile, interface.Reader):
 
     def extents(self) -> Iterator[model.Extent]:
         return iter(self._extents)
+
+    def descriptor(self) -> int | None:
+        return self._fd
 
     def read_into(
         self, offset: int, buffers: Sequence[interface.Block]

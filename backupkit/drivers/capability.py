@@ -42,6 +42,8 @@ class VolumeCapabilities:
     in_use: bool = False
     #: ``fingerprint`` changes whenever the volume's bytes were changed.
     fingerprint: bool = False
+    #: ``clone`` makes a volume that shares what it has with another one.
+    clone: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,5 +66,8 @@ class TargetCapabilities:
     repository: bool = False
     #: ``transfer`` is overridden to move less data than the default.
     transfer: bool = False
+    #: A backup of a volume on the target's own storage is refused, where
+    #: other targets only warn of it.
+    separate_storage: bool = False
     #: What the target's store promises.
     store: StoreCapabilities = StoreCapabilities()

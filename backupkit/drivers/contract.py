@@ -20,6 +20,7 @@ greater minor number too, because the driver may call what is not here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 from oslo_config import cfg
@@ -30,6 +31,17 @@ CONTRACT_VERSION = '1.0'
 #: The options of one ``[backend:NAME]`` or ``[target:NAME]`` section, read
 #: as attributes: ``section.volumes_dir``.
 Section = Any
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remark:
+    """What ``doctor`` tells of a driver's section: a warning with a cure.
+
+    Without a cure it is a fact that the operator should know.
+    """
+
+    text: str
+    cure: str = ''
 
 
 class Driver:
@@ -54,5 +66,13 @@ class Driver:
 
         Names carry no driver prefix; bounds, choices and ``secret`` belong
         into the option, and each help text says what the default does.
+        """
+        return ()
+
+    def remarks(self) -> Sequence[Remark]:
+        """Return what an operator should know of this configuration.
+
+        Only what the options say counts: nothing is looked at, and nobody
+        is asked. The default is to say nothing.
         """
         return ()

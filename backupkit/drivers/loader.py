@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import difflib
+import functools
 import importlib.metadata
 import inspect
 import logging
@@ -34,6 +35,7 @@ from stevedore import driver as stevedore_driver
 from stevedore import named
 
 from backupkit.drivers import contract
+from backupkit.drivers import patience
 from backupkit.drivers import section
 from backupkit.drivers import target
 from backupkit.drivers import volume
@@ -150,12 +152,27 @@ def _load(conf: cfg.ConfigOpts, kind: _Kind, name: str) -> contract.Driver:
         section.value(conf, group, option)
     with _isolated(kind, driver):
         made = loaded(name, conf[group])
+    if isinstance(made, target.Target):
+        made.use_backends(functools.partial(load_volume_driver, conf))
     if _has_wrappers(loaded):
-        wrappers = wrapping.Wrapping(name, conf[group])
-        # By name: the attribute belongs to the targets that open a store,
+        limit = _patience(conf, name)
+        wrappers = wrapping.Wrapping(name, conf[group], limit)
+        # By name: the attributes belong to the targets that open a store,
         # whose base class this package does not know.
+        setattr(made, 'patience', limit)  # noqa: B010 - see above
         setattr(made, 'store_wrapper', wrappers)  # noqa: B010 - see above
     return made
+
+
+def _patience(conf: cfg.ConfigOpts, target_name: str) -> patience.Patience:
+    """Return how long calls into a target may take.
+
+    Without limit where the program that loads drivers has not registered
+    the options of the core.
+    """
+    if 'io_timeout_seconds' not in conf:
+        return patience.ENDLESS
+    return patience.Patience(target_name, conf.io_timeout_seconds)
 
 
 def _has_wrappers(loaded: type[contract.Driver]) -> bool:

@@ -141,6 +141,15 @@ class Store(abc.ABC):
     def delete(self, name: str) -> None:
         """Remove an object; absent is fine."""
 
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Remove objects, in any order; absent is fine.
+
+        The default deletes one after the other; a store that can do many
+        at once saves that. After an error any of them may be left.
+        """
+        for name in names:
+            self.delete(name)
+
     def sweep(self) -> int:
         """Remove what puts of dead processes left, and tell how many.
 

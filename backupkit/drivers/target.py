@@ -33,6 +33,7 @@ from backupkit.copy import control as control_
 from backupkit.copy import interface
 from backupkit.drivers import capability
 from backupkit.drivers import contract
+from backupkit.drivers import volume as volume_
 from backupkit import model
 
 
@@ -68,6 +69,10 @@ class Coordinator(Protocol):
         self, repository_id: str, upto: int | None = None
     ) -> Collection[str]:
         """Return the backup ids of runs that may still read or write.
+
+        A collection that moves packs is named by the owner of those that
+        it makes, unless ``upto`` is given: it reuses nothing, so nobody
+        waits for it.
 
         :param upto: only runs with a number up to this one
         """
@@ -156,7 +161,9 @@ class GcResult:
 
     ``waiting_for`` names the runs that must end before the condemned packs
     can go; a later collection goes on. ``condemned_packs`` are those still
-    on the list, and ``swept`` what dead processes had left.
+    on the list, and ``swept`` what dead processes had left. ``moved_packs``
+    are those of the deleted ones out of which ``moved_bytes`` were copied
+    that backups still need.
     """
 
     deleted_packs: int = 0
@@ -164,6 +171,8 @@ class GcResult:
     condemned_packs: int = 0
     waiting_for: tuple[str, ...] = ()
     swept: int = 0
+    moved_packs: int = 0
+    moved_bytes: int = 0
 
 
 #: Opens the volume to be read. It is given the id of the parent backup (or
@@ -178,6 +187,33 @@ class Target(contract.Driver, abc.ABC):
     capabilities: ClassVar[capability.TargetCapabilities] = (
         capability.TargetCapabilities()
     )
+
+    def use_backends(
+        self, load: Callable[[str], volume_.VolumeDriver]
+    ) -> None:
+        """Take what returns the volume driver of a configured backend.
+
+        Called once, by the loader. For a target that keeps backups as
+        volumes; the default needs no backend.
+
+        :param load: takes the name of a section without its ``backend:``;
+            it is loaded then
+        """
+        return
+
+    @property
+    def kept_on(self) -> str | None:
+        """The backend whose volumes the backups are; None if none are."""
+        return None
+
+    def set_environment(
+        self, cache_directory: str, threads: int, budget_bytes: int
+    ) -> None:
+        """Say where a cache may lie, and what a copy may use.
+
+        The default uses neither.
+        """
+        return
 
     def check(self) -> capability.TargetCapabilities:
         """Return the effective capabilities, after a quick look.
@@ -292,6 +328,15 @@ class Target(contract.Driver, abc.ABC):
 
         A backup whose record is damaged comes as a :class:`Finding`.
         """
+
+    def leftovers(self) -> Iterator[str]:
+        """Yield the ids of backups that were begun and not committed.
+
+        From the target alone: some of them may be under way. What belongs
+        to no run that lives is undone by :meth:`abort`. The default has
+        none: a repository's are the business of its collection.
+        """
+        return iter(())
 
     def transfer(
         self,

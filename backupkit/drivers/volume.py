@@ -164,6 +164,24 @@ class VolumeDriver(contract.Driver, abc.ABC):
         """
         raise errors.NotSupported(f'backend {self.name} cannot create volumes')
 
+    def round_size(self, size_bytes: int) -> int:
+        """Return the least size, from this one on, that ``create`` makes.
+
+        The default makes volumes of any size.
+        """
+        return size_bytes
+
+    def clone(self, volume_id: str, source_id: str) -> model.Volume:
+        """Make a volume that is now as another one, and shares its space.
+
+        By capability ``clone``. Both can be written, and deleted in any
+        order, without a change of the other.
+
+        :raises errors.VolumeExists: the name is taken
+        :raises errors.VolumeNotFound: there is nothing to be cloned
+        """
+        raise errors.NotSupported(f'backend {self.name} cannot clone volumes')
+
     def delete(self, volume_id: str) -> None:
         """Remove a volume; absent is fine. By capability ``create``.
 

@@ -14,7 +14,8 @@
 """The flow of a delete, which only goes forward.
 
 A delete that was interrupted leaves the backup as *deleting*; the next one
-goes on with it.
+goes on with it. Where the target refused, and so has done nothing, the
+backup is what it was before.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from backupkit.flows.tasks import upkeep
 def flow(target: str) -> linear_flow.Flow:
     """Return the tasks that delete one backup."""
     env = environment.current()
+    keeper = env.drivers.target(target)
     steps = linear_flow.Flow('delete')
     steps.add(
-        upkeep.BeginDelete(env),
-        upkeep.Delete(env, env.drivers.target(target)),
+        upkeep.BeginDelete(env, keeper),
+        upkeep.Delete(env, keeper),
         upkeep.RecordDelete(env),
     )
     return steps

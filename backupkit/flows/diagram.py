@@ -25,6 +25,7 @@ import itertools
 from typing import Any, cast
 
 from taskflow.patterns import linear_flow
+from taskflow import task as taskflow_task
 
 from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
@@ -34,11 +35,15 @@ from backupkit.flows import environment
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One task of a flow, and the values that it takes and gives."""
+    """One task of a flow, and the values that it takes and gives.
+
+    ``undone`` tells whether its ``revert`` does anything.
+    """
 
     task: str
     requires: tuple[str, ...]
     provides: tuple[str, ...]
+    undone: bool = False
 
 
 class _Placeholders:
@@ -68,7 +73,12 @@ def plan(
     with environment.using(env):
         flow = factory(**arguments)
     return tuple(
-        StepPlan(task.name, tuple(task.requires), tuple(task.provides))
+        StepPlan(
+            task.name,
+            tuple(task.requires),
+            tuple(task.provides),
+            type(task).revert is not taskflow_task.Task.revert,
+        )
         for task in flow
     )
 
@@ -108,17 +118,22 @@ def as_dot(name: str, steps: Sequence[StepPlan]) -> str:
     return '\n'.join([*lines, '}'])
 
 
-def as_rst(steps: Sequence[StepPlan]) -> str:
-    """Return a table in reStructuredText."""
-    lines = ['.. list-table::', '   :header-rows: 1', '']
-    rows = [('Task', 'Requires', 'Provides')]
-    rows.extend(
-        (step.task, ', '.join(step.requires), ', '.join(step.provides))
-        for step in steps
-    )
-    for row in rows:
-        for number, cell in enumerate(row):
-            lines.append(
-                f'   {"* -" if not number else "  -"} {cell}'.rstrip()
-            )
+def as_picture(steps: Sequence[StepPlan]) -> str:
+    """Return the tasks as boxes of plain text, one below the other.
+
+    An arrow into a box brings what the task takes, one out of it what it
+    gives to those below.
+    """
+    width = max((len(step.task) for step in steps), default=0)
+    edge = f'+{"-" * (width + 2)}+'
+    lines: list[str] = []
+    for step in steps:
+        if lines:
+            lines.append(f'{"|":>{width // 2 + 3}}')
+        takes = ', '.join(sorted(step.requires))
+        gives = ', '.join(step.provides)
+        back = '  (undone by revert)' if step.undone else ''
+        lines.append(edge)
+        lines.append(f'| {step.task:{width}} | <-- {takes}')
+        lines.append(f'{edge}{f" --> {gives}" if gives else ""}{back}')
     return '\n'.join(lines)

@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 import logging
 
 from backupkit import catalog as catalog_
@@ -33,6 +33,8 @@ def abandon(
     target: target_.Target,
     run_id: str,
     backup_id: str,
+    *,
+    gone: bool = False,
 ) -> bool:
     """Make sure that a backup can never exist, and remove what it wrote.
 
@@ -42,10 +44,16 @@ def abandon(
     after all, it is recorded as such. May be called again. A target that
     cannot be written to holds up only a run that had begun to commit.
 
+    Where two puts of one name can both succeed, a commit that is under way
+    cannot be stopped: there the beginning of the commit decides, for as long
+    as its process may be alive.
+
+    :param gone: that process is proved dead, or the operator says so
     :returns: False where the backup turned out to be committed
-    :raises errors.Conflict: the run is done, and so is its backup
+    :raises errors.Conflict: the run is done, and so is its backup; or it
+        may be just about to be
     """
-    aborted = catalog.abort_run(run_id)
+    aborted = catalog.abort_run(run_id, committing=gone or not is_racy(target))
 
     def undecided() -> bool:
         """Tell whether the run is still being aborted, and by us."""
@@ -60,6 +68,12 @@ def abandon(
         # It never began to commit and never can: what it wrote is nobody's.
         LOG.warning('what run %s wrote stays until gc: %s', run_id, exc)
         return True
+
+
+def is_racy(target: target_.Target) -> bool:
+    """Tell whether a commit and an abort may both come through."""
+    able = target.capabilities
+    return able.repository and not able.store.put_if_absent
 
 
 def _remove(
@@ -79,6 +93,41 @@ def _remove(
     LOG.warning('backup %s turned out to be committed', backup_id)
     catalog.finish_backup(run_id, summary)
     return False
+
+
+def spare(
+    catalog: catalog_.Catalog,
+    target: target_.Target,
+    backup_id: str,
+    former: model.BackupStatus,
+    causes: Collection[BaseException | None],
+) -> None:
+    """Record a backup as it was before a delete that its target refused.
+
+    Only where the target is sure to have done nothing, and nobody else may
+    still be deleting it: the backup is there, no call of this delete can
+    come through late, and it was not being deleted before.
+    """
+    refused = all(
+        isinstance(cause, (errors.TargetError, errors.IntegrityError))
+        and not isinstance(cause, errors.TargetUnavailable)
+        for cause in causes
+    )
+    if former == model.BackupStatus.DELETING or not refused:
+        return
+    try:
+        with faults.attributed(target):
+            target.show(backup_id)
+    except errors.IntegrityError:
+        # Damaged, and there.
+        pass
+    except errors.BackupkitError as exc:
+        LOG.debug('backup %s stays in its delete: %s', backup_id, exc)
+        return
+    try:
+        catalog.update_backup(backup_id, status=former)
+    except errors.BackupkitError as exc:
+        LOG.warning('backup %s is recorded as deleting: %s', backup_id, exc)
 
 
 def mark_damaged(

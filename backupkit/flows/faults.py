@@ -73,16 +73,30 @@ def _distribution(cls: type[contract.Driver]) -> str:
 
 
 @contextlib.contextmanager
-def suspending(target: target_.Target) -> Iterator[None]:
+def suspending(
+    target: target_.Target, *, always: bool = False
+) -> Iterator[None]:
     """Suspend the run where its target stays away.
 
     Retries are the business of the wrappers: what comes through here has
     been tried until the deadline. What was made so far may still be of
     use once the target is back, so it is kept.
+
+    :param always: also where the target says no: an earlier try may be on
+        its way still, and must not meet an abort
     """
     try:
         yield
+    except errors.RunAborted:
+        raise
     except errors.TargetUnavailable as exc:
         raise errors.Suspended(
             f'target {target.name} stayed away: {exc}'
+        ) from exc
+    except errors.TargetError as exc:
+        if not always:
+            raise
+        raise errors.Suspended(
+            f'whether target {target.name} has kept the backup is not '
+            f'known: {exc}'
         ) from exc

@@ -44,16 +44,19 @@ def settle(
     environment: environment_.Environment,
     run: catalog_.Run,
     reason: str,
+    *,
+    gone: bool = False,
 ) -> None:
     """End a run for good: abort it, or find that its backup exists.
 
     May be called again. What cannot be removed stays in the ledger.
 
     :param reason: why it is ended, as the record will say
+    :param gone: its process is proved dead, or the operator says so
     :raises errors.BackupkitError: its target or catalog cannot be asked
         now; the run stays live, so that nothing it may hold is given away
     """
-    aborted = run.live and stop(environment, run)
+    aborted = run.live and stop(environment, run, gone=gone)
     clear(environment, run.run_id)
     if aborted:
         environment.catalog.finish_run(
@@ -61,7 +64,12 @@ def settle(
         )
 
 
-def stop(environment: environment_.Environment, run: catalog_.Run) -> bool:
+def stop(
+    environment: environment_.Environment,
+    run: catalog_.Run,
+    *,
+    gone: bool = False,
+) -> bool:
     """Make sure that a run never commits; False where it did already.
 
     It stays live: its process, if there is one, still holds what it holds.
@@ -71,7 +79,9 @@ def stop(environment: environment_.Environment, run: catalog_.Run) -> bool:
         catalog.abort_run(run.run_id)
         return True
     target = environment.drivers.target(run.target)
-    return ending.abandon(catalog, target, run.run_id, run.backup_id)
+    return ending.abandon(
+        catalog, target, run.run_id, run.backup_id, gone=gone
+    )
 
 
 def clear(

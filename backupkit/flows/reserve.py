@@ -59,6 +59,9 @@ def keep(target: target_.Target) -> None:
     try:
         with faults.attributed(repository):
             repository.keep_reserve()
+    except errors.TargetReadOnly as exc:
+        # Nothing can fill it either.
+        LOG.debug('target %s keeps what it has: %s', target.name, exc)
     except errors.BackupkitError as exc:
         LOG.warning('target %s has no reserve now: %s', target.name, exc)
 

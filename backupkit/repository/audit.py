@@ -23,6 +23,7 @@ from backupkit.repository import fetch
 from backupkit.repository import frame
 from backupkit.repository import layout
 from backupkit.repository import moved as moved_
+from backupkit.repository import packset
 from backupkit.repository import repository as repository_
 from backupkit.repository import settings as settings_
 
@@ -34,53 +35,67 @@ def audit(
     *,
     threads: int,
     read_data: bool,
+    directory: str | None = None,
 ) -> tuple[target_.Report, damage_.Damage]:
-    """Check all objects that no running backup is still writing."""
+    """Check all objects that no running backup is still writing.
+
+    :param directory: as of :class:`.check.Checker`
+    """
     live = set(coordinator.live(repository.repository_id))
     with check_.Checker(
-        repository, control, threads=threads, full=read_data
+        repository,
+        control,
+        threads=threads,
+        full=read_data,
+        directory=directory,
     ) as checker:
-        packs, parts, manifests = _sort(repository, checker)
+        packs, parts, manifests = _sort(repository, checker, live)
         committed = set(coordinator.committed(repository.repository_id))
         for backup_id in sorted((manifests | committed) - live):
             if not _aborted(repository, checker, backup_id, committed):
                 checker.backup(backup_id)
-        _unreached(repository, checker, packs, parts, live)
+        _unreached(checker, packs, parts)
         return checker.report(), checker.damage
 
 
 def _sort(
-    repository: repository_.Repository, checker: check_.Checker
-) -> tuple[set[layout.PackId], set[layout.PartId], set[str]]:
-    """List everything; check what is neither pack, part nor manifest."""
-    packs: set[layout.PackId] = set()
+    repository: repository_.Repository,
+    checker: check_.Checker,
+    live: set[str],
+) -> tuple[packset.PackSet, set[layout.PartId], set[str]]:
+    """List everything; check what is neither pack, part nor manifest.
+
+    :returns: packs and parts that nobody is writing, and all manifests
+    """
+    packs = packset.PackSet()
     parts: set[layout.PartId] = set()
     manifests: set[str] = set()
-    names = {stat.name for stat in repository.store.list()}
-    for name in sorted(names | {layout.RESERVE, layout.CONFIG}):
-        match layout.parse(name):
+    others = {layout.RESERVE, layout.CONFIG}
+    for stat in repository.store.list():
+        match layout.parse(stat.name):
             case layout.PackId() as pack:
-                packs.add(pack)
+                if pack.owner not in live:
+                    packs.add(pack)
             case layout.PartId() as part:
-                parts.add(part)
+                if part.owner not in live:
+                    parts.add(part)
             case str(backup_id):
                 manifests.add(backup_id)
-            case other:
-                checker.objects += 1
-                if problem := _problem(repository, name, other):
-                    checker.found(name, problem)
+            case _:
+                others.add(stat.name)
+    for name in sorted(others):
+        checker.objects += 1
+        if problem := _problem(repository, name):
+            checker.found(name, problem)
     return packs, parts, manifests
 
 
-def _problem(
-    repository: repository_.Repository,
-    name: str,
-    moved: layout.MovedId | None,
-) -> str:
+def _problem(repository: repository_.Repository, name: str) -> str:
     """Return what is wrong with an object beside the backups, or ''."""
     try:
         data = fetch.whole(repository.store, name)
-        if moved:
+        moved = layout.parse(name)
+        if isinstance(moved, layout.MovedId):
             moved_.read(data, moved.pack)
         elif name == layout.CONFIG:
             settings_.load(data)
@@ -120,21 +135,17 @@ def _aborted(
 
 
 def _unreached(
-    repository: repository_.Repository,
     checker: check_.Checker,
-    packs: set[layout.PackId],
+    packs: packset.PackSet,
     parts: set[layout.PartId],
-    live: set[str],
 ) -> None:
     """Check what no manifest reaches and gc has not yet removed."""
     for part in sorted(parts):
-        if part.owner in live:
-            continue
         checker.objects += 1
         try:
-            checker.know(part)
+            checker.know(part, packs)
         except errors.ObjectNotFound:
             continue
         except errors.IntegrityError as exc:
             checker.found(part.name, str(exc))
-    checker.stray(pack for pack in sorted(packs) if pack.owner not in live)
+    checker.stray(packs)

@@ -27,6 +27,7 @@ from backupkit import errors
 from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import manifest as manifest_
+from backupkit.repository import private
 from backupkit.repository import repository as repository_
 from backupkit.repository import salvage
 from backupkit.repository import shelf
@@ -40,35 +41,39 @@ _DAMAGED_LIMIT = 100
 class IndexCache:
     """The places of chunks, from the indexes that were asked for.
 
-    :param directory: where indexes are kept from run to run; None keeps
-        them in memory until :meth:`close`
+    :param directory: where indexes are kept; None keeps them in memory
+    :param lasting: keep them from run to run, not only until :meth:`close`
     """
 
     def __init__(
-        self, repository: repository_.Repository, directory: str | None
+        self,
+        repository: repository_.Repository,
+        directory: str | None,
+        *,
+        lasting: bool = True,
     ) -> None:
         self._repository = repository
-        self._shelf = _open_shelf(repository, directory)
+        path = pathlib.Path(directory) if directory else None
+        self._shelf = _open_shelf(repository, path, lasting=lasting)
         # Made from the tails of packs, because an index is damaged: good
         # for this run only.
-        self._tails: dict[str, index.Segment] = {}
-        self._tail_parts: dict[str, shelf.Parts] = {}
+        self._tails = private.PrivateShelf(path, repository.settings.digest)
         self.damaged_parts: list[layout.PartId] = []
 
     def close(self) -> None:
         """Let go of memory and files."""
         self._shelf.close()
-        self._tails = {}
+        self._tails.close()
 
     def _segments(self) -> Iterator[index.Segment]:
         yield from self._shelf.segments
-        yield from self._tails.values()
+        yield from self._tails.segments
 
     def lookup(self, key: bytes) -> Iterator[index.Place]:
         """Yield every known place of a digest."""
         for segment in self._shelf.segments:
             yield from segment.lookup(key)
-        for segment in self._tails.values():
+        for segment in self._tails.segments:
             yield from segment.lookup(key)
 
     def size_of(self, pack: layout.PackId) -> int | None:
@@ -80,7 +85,7 @@ class IndexCache:
 
     def parts_of(self, owner: str) -> shelf.Parts:
         """Return the index parts of an owner whose index is searched."""
-        return self._tail_parts.get(owner) or self._shelf.owners[owner]
+        return self._tails.owners.get(owner) or self._shelf.owners[owner]
 
     def unique(self, packs: Container[layout.PackId]) -> tuple[int, int]:
         """Count the chunks in these packs, each once, and their bytes."""
@@ -119,7 +124,7 @@ class IndexCache:
 
     def _fetch(self, owner: str, manifest: manifest_.Manifest) -> None:
         """Fetch an owner's index; from the packs where it is damaged."""
-        if owner in self._shelf.owners or owner in self._tails:
+        if owner in self._shelf.owners or owner in self._tails.owners:
             return
         parts = manifest.parts.get(owner, {})
         try:
@@ -133,9 +138,10 @@ class IndexCache:
         else:
             return
         self.damaged_parts += self._damaged(manifest.part_ids(owner))
-        self._tail_parts[owner] = parts
-        self._tails[owner] = salvage.segment(
-            self._repository, manifest.packs.of(owner)
+        self._tails.add(
+            owner,
+            parts,
+            salvage.segments(self._repository, manifest.packs.of(owner)),
         )
 
     def _damaged(
@@ -154,15 +160,20 @@ class IndexCache:
 
 
 def _open_shelf(
-    repository: repository_.Repository, directory: str | None
-) -> shelf.DiskShelf | shelf.MemoryShelf:
-    if directory is not None:
-        path = pathlib.Path(directory, repository.repository_id)
+    repository: repository_.Repository,
+    path: pathlib.Path | None,
+    *,
+    lasting: bool,
+) -> shelf.DiskShelf | private.PrivateShelf:
+    digest = repository.settings.digest
+    if path is not None and lasting:
+        path /= repository.repository_id
         try:
-            return shelf.DiskShelf(path, repository.settings.digest)
+            return shelf.DiskShelf(path, digest)
         except OSError as exc:
             LOG.warning('indexes are not kept in %s: %s', path, exc)
-    return shelf.MemoryShelf()
+            path = None
+    return private.PrivateShelf(path, digest)
 
 
 def _lengths(

@@ -14,14 +14,15 @@
 
 Everything is read from the store itself, never from a local cache. *Quick*
 looks at structure, sizes and presence: manifests, indexes, every node of
-the maps, and that each chunk has a place. *Full* reads every byte.
+the maps, and that each chunk has a place. *Full* reads every byte, and
+compares what the indexes tell of each pack with the pack's own table.
+
+In memory is what is wrong; indexes lie in files while they are searched.
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable
-from concurrent import futures
 
 from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
@@ -29,12 +30,10 @@ from backupkit import errors
 from backupkit.repository import cache as cache_
 from backupkit.repository import chunks as chunks_
 from backupkit.repository import damage as damage_
-from backupkit.repository import fetch
 from backupkit.repository import index
+from backupkit.repository import inspection
 from backupkit.repository import layout
 from backupkit.repository import manifest as manifest_
-from backupkit.repository import moved
-from backupkit.repository import packcheck
 from backupkit.repository import packset
 from backupkit.repository import repository as repository_
 from backupkit.repository import tree
@@ -46,6 +45,8 @@ class Checker:
     Used as a context manager. ``damage`` is what it found.
 
     :param threads: packs that are read at the same time
+    :param directory: for files without names that hold the indexes; None
+        keeps them in memory
     """
 
     def __init__(
@@ -55,18 +56,19 @@ class Checker:
         *,
         threads: int,
         full: bool,
+        directory: str | None = None,
     ) -> None:
         self._repository = repository
         self._control = control
         self._full = full
-        self._cache = cache_.IndexCache(repository, None)
-        self._pool = futures.ThreadPoolExecutor(threads, 'check')
-        self._packs = packcheck.PackChecker(
-            repository, control, self._expected
+        self._cache = cache_.IndexCache(repository, directory, lasting=False)
+        self._packs = inspection.Inspection(
+            repository,
+            control,
+            self._cache.size_of,
+            threads=threads,
+            full=full,
         )
-        self._moves = moved.Moves(repository.store)
-        self._states: dict[layout.PackId, packcheck.PackState] = {}
-        self._sizes: dict[layout.PackId, int] = {}
         self._findings: dict[tuple[str, str], set[str]] = {}
         self.objects = 0
 
@@ -74,7 +76,7 @@ class Checker:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._packs.close()
         self._cache.close()
 
     def found(
@@ -87,11 +89,10 @@ class Checker:
 
     def report(self) -> target_.Report:
         """Return what was looked at and found so far."""
-        states = self._states.values()
         return target_.Report(
-            objects=self.objects + len(self._states),
-            chunks=sum(state.chunks for state in states),
-            bytes_read=sum(state.bytes_read for state in states),
+            objects=self.objects + len(self._packs.seen),
+            chunks=self._packs.chunks,
+            bytes_read=self._packs.bytes_read,
             findings=tuple(
                 target_.Finding(name, problem, tuple(sorted(hurt)))
                 for (name, problem), hurt in sorted(self._findings.items())
@@ -101,16 +102,7 @@ class Checker:
     @property
     def damage(self) -> damage_.Damage:
         """The packs and chunks that must not be reused."""
-        return damage_.Damage(
-            frozenset(
-                pack for pack, state in self._states.items() if state.problem
-            ),
-            frozenset(
-                (key, pack)
-                for pack, state in self._states.items()
-                for key in state.broken
-            ),
-        )
+        return self._packs.damage
 
     def backup(self, backup_id: str) -> manifest_.Manifest | None:
         """Check one backup that should be there; return its manifest."""
@@ -129,83 +121,78 @@ class Checker:
             for attempts in manifest.parts.values()
             for count in attempts.values()
         )
-        self.packs(manifest.packs)
-        for pack in self._reached(manifest.packs):
-            if problem := self._states[pack].problem:
+        self._check_packs(manifest)
+        for pack, state in self._packs.reached(manifest.packs):
+            if problem := state.problem:
                 self.found(pack.name, problem, backup_id)
         self._walk(manifest, backup_id)
         return manifest
 
-    def packs(self, packs: Iterable[layout.PackId]) -> None:
-        """Check packs that were not looked at yet, several at a time.
-
-        Of packs that are gone, those where their chunks have moved to.
-        """
-        todo = [pack for pack in packs if pack not in self._states]
-        check = self._packs.read if self._full else self._packs.look
-        total = sum(self._expected(pack) or 0 for pack in todo)
+    def _check_packs(self, manifest: manifest_.Manifest) -> None:
+        """Check the packs of a manifest that were not looked at yet."""
+        packs = self._packs.new(manifest.packs)
+        total = sum(self._packs.expected(pack) or 0 for pack in packs)
         self._control.start('verify', total)
-        while todo:
-            further: set[layout.PackId] = set()
-            for pack, state in zip(todo, self._pool.map(check, todo)):
-                self._states[pack] = state
-                if state.left is not None:
-                    self._moves.note_gone(pack)
-                    self._sizes.update(state.left)
-                    further |= state.left.keys()
-            todo = sorted(further - self._states.keys())
+        if self._full:
+            for owner in packs.owners:
+                for part in manifest.part_ids(owner):
+                    self._compare(part, packs)
+        self._packs.check(packs)
 
-    def _reached(self, packs: Iterable[layout.PackId]) -> set[layout.PackId]:
-        """Return packs, and those where their chunks have moved to."""
-        reached: set[layout.PackId] = set()
-        todo = set(packs)
-        while todo:
-            reached |= todo
-            todo = {
-                further
-                for pack in todo
-                for further in self._states[pack].left or ()
-            } - reached
-        return reached
+    def _compare(self, part: layout.PartId, packs: packset.PackSet) -> None:
+        """Read packs of one index part, and compare it with them."""
+        try:
+            data = self._repository.part(part)
+        except (errors.ObjectNotFound, errors.IntegrityError):
+            # Told of already; what it says is taken from the packs.
+            return
+        self._read(part, index.Segment(data), packs)
 
-    def know(self, part: layout.PartId) -> None:
-        """Check one index part, and learn the sizes of its packs.
+    def _read(
+        self,
+        part: layout.PartId,
+        segment: index.Segment,
+        packs: packset.PackSet,
+    ) -> None:
+        if wrong := self._packs.compare(segment, packs):
+            self.found(
+                part.name,
+                f'{wrong} chunks are not in their packs as the index says',
+            )
+
+    def know(self, part: layout.PartId, packs: packset.PackSet) -> None:
+        """Check one index part, and those of the packs that it tells of.
 
         :raises errors.ObjectNotFound: it is gone
         :raises errors.FormatError: it is damaged
         """
-        segment = index.check_part(
-            fetch.whole(self._repository.store, part.name), part
-        )
-        self._sizes.update(segment.packs)
+        segment = index.Segment(self._repository.part(part))
+        if self._full:
+            self._read(part, segment, packs)
 
-    def stray(self, packs: Iterable[layout.PackId]) -> None:
+    def stray(self, packs: packset.PackSet) -> None:
         """Check packs that no manifest reaches, as far as was asked.
 
         Damage in any pack that hurts nobody is told of here too.
         """
         if self._full:
-            self.packs(packs)
+            self._packs.check(packs)
         told = {name for name, _ in self._findings}
-        for pack, state in self._states.items():
+        for pack, state in self._packs.states.items():
             if pack.name in told:
                 continue
             if state.problem:
                 self.found(pack.name, state.problem)
-            elif state.broken:
-                count = len(state.broken)
+            elif count := len(state.broken - state.misplaced):
                 self.found(pack.name, f'{count} damaged chunks that none uses')
-
-    def _expected(self, pack: layout.PackId) -> int | None:
-        return self._cache.size_of(pack) or self._sizes.get(pack)
 
     def _walk(self, manifest: manifest_.Manifest, backup_id: str) -> None:
         """Check that every node and chunk of the map has a good place."""
-        good = packset.PackSet(
-            pack for pack in manifest.packs if not self._states[pack].problem
-        )
         chunks = chunks_.ChunkReader(
-            self._repository, self._cache, good, self._moves
+            self._repository,
+            self._cache,
+            self._packs.whole(manifest.packs),
+            self._packs.moves,
         )
         map_ = tree.MapReader(manifest.geometry, manifest.root, chunks.node)
         lost: collections.Counter[str] = collections.Counter()
@@ -237,11 +224,7 @@ class Checker:
                 continue
             places = list(chunks.places(key))
             if not any(
-                place.plain == plain and self._is_good(key, place.pack)
+                place.plain == plain and self._packs.is_good(key, place.pack)
                 for place in places
             ):
                 lost[places[0].pack.name if places else manifest] += 1
-
-    def _is_good(self, key: bytes, pack: layout.PackId) -> bool:
-        state = self._states.get(pack)
-        return bool(state and not state.problem and key not in state.broken)

@@ -18,58 +18,42 @@ tells why. Nothing here looks at clocks, ages or host names.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-import contextlib
+from collections.abc import Collection, Iterator
 import dataclasses
-import logging
 
 from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
-from backupkit import errors
-from backupkit.repository import damage as damage_
-from backupkit.repository import fetch
+from backupkit.repository import cache as cache_
 from backupkit.repository import layout
-from backupkit.repository import moved as moved_
-from backupkit.repository import packset
+from backupkit.repository import listing as listing_
+from backupkit.repository import mover
+from backupkit.repository import reach as reach_
+from backupkit.repository import remains
+from backupkit.repository import repack
 from backupkit.repository import repository as repository_
 
-LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(slots=True)
-class _Seen:
-    """What a listing showed, by the backup that owns it."""
-
-    packs: dict[layout.PackId, int] = dataclasses.field(default_factory=dict)
-    moved: set[layout.PackId] = dataclasses.field(default_factory=set)
-    parts: dict[str, list[layout.PartId]] = dataclasses.field(
-        default_factory=dict
-    )
-    manifests: set[str] = dataclasses.field(default_factory=set)
-
-    @property
-    def owners(self) -> set[str]:
-        """Every backup id of which anything is there."""
-        return (
-            {pack.owner for pack in self.packs.keys() | self.moved}
-            | self.parts.keys()
-            | self.manifests
-        )
+#: Objects that are deleted in one go.
+_TOGETHER = 1000
 
 
 class Collector:
-    """One collection; make a new one for each."""
+    """One collection; make a new one for each.
+
+    :param repacker: moves what is in use out of packs mostly dead
+    """
 
     def __init__(
         self,
         repository: repository_.Repository,
         coordinator: target_.Coordinator,
         control: control_.Control,
+        repacker: repack.Repacker | None = None,
     ) -> None:
         self._repository = repository
         self._id = repository.repository_id
         self._coordinator = coordinator
         self._control = control
+        self._repacker = repacker
 
     def run(self) -> target_.GcResult:
         """Condemn what is unreached, and delete what may go now.
@@ -77,95 +61,65 @@ class Collector:
         :raises errors.Damaged: a manifest cannot be read, so that what it
             reaches is not known: nothing is deleted
         """
-        seen = self._list()
+        seen = listing_.Listing.of(self._repository.store, self._control)
         # After the listing: what was listed and is live is not garbage.
         live = set(self._coordinator.live(self._id))
-        reached = self._reached(seen.manifests, seen.moved)
+        reach = self._reached(seen)
         listed = self._coordinator.condemned(self._id)
-        # A pack that has moved stays on the list while it is reached: so
-        # the catalog knows whose ``.moved`` must be read, whatever a
-        # listing shows.
         garbage = [
             pack.name
-            for pack in sorted(seen.packs.keys() | seen.moved)
-            if (pack not in reached or pack in seen.moved)
-            and pack.owner not in live
-            and pack.name not in listed
+            for pack in self._garbage(seen, reach, live)
+            if pack.name not in listed
         ]
         if garbage:
             self._coordinator.condemn(self._id, garbage)
+        chosen = []
+        if self._repacker:
+            chosen = self._repacker.choose(seen, reach, live, listed)
+            self._coordinator.condemn(self._id, [one.name for one in chosen])
         # The barrier is read only when the list is committed: a run that
         # has a greater number has seen the list.
         self._coordinator.set_barrier(self._id, self._coordinator.last_run())
-        result = self._sweep(seen)
+        result = self._sweep(seen, chosen)
         swept = self._repository.store.sweep()
         self._repository.keep_reserve()
         return dataclasses.replace(result, swept=swept)
 
-    def _list(self) -> _Seen:
-        seen = _Seen()
-        for stat in self._repository.store.list(layout.BACKUPS):
-            self._control.check()
-            match layout.parse(stat.name):
-                case layout.PackId() as pack:
-                    seen.packs[pack] = stat.size_bytes
-                case layout.MovedId() as moved:
-                    seen.moved.add(moved.pack)
-                case layout.PartId() as part:
-                    seen.parts.setdefault(part.owner, []).append(part)
-                case str(backup_id):
-                    seen.manifests.add(backup_id)
-                case _:
-                    LOG.warning('%s is not ours and stays', stat.name)
-        return seen
+    def _reached(self, seen: listing_.Listing) -> reach_.Reach:
+        reach = reach_.Reach(
+            self._repository, self._coordinator, self._control
+        )
+        reach.read(seen.owners, seen.moved)
+        return reach
 
-    def _reached(
-        self, listed: Collection[str], moved: Collection[layout.PackId]
-    ) -> packset.PackSet:
-        """Return the packs that any committed manifest reaches.
+    def _garbage(
+        self,
+        seen: listing_.Listing,
+        reach: reach_.Reach,
+        live: Collection[str],
+    ) -> Iterator[layout.PackId]:
+        """Yield what nothing reaches, and packs that have moved.
 
-        :param moved: packs of which the listing shows a ``.moved``
+        A pack that has moved stays on the list while it is reached: so the
+        catalog knows whose ``.moved`` must be read, whatever a listing
+        shows.
         """
-        reached = packset.PackSet()
-        for backup_id in {*listed, *self._coordinator.known(self._id)}:
-            self._control.check()
-            try:
-                manifest = self._repository.manifest(backup_id)
-            except errors.NotFound:
-                continue
-            except errors.IntegrityError as exc:
-                raise errors.Damaged(
-                    f'nothing is collected, because {exc}: delete that '
-                    f'backup (backupkit backup delete {backup_id}) or put '
-                    'its manifest back'
-                ) from exc
-            reached.update(manifest.packs)
-        # After the manifests: whoever moves a pack condemns it first.
-        condemned = self._coordinator.condemned(self._id)
-        self._follow(reached, {*moved, *map(layout.pack_of, condemned)})
-        return reached
+        for pack in seen.packs():
+            if (
+                pack not in reach.packs
+                and pack not in seen.moved
+                and pack.owner not in live
+            ):
+                yield pack
+        for pack in seen.moved:
+            if pack.owner not in live:
+                yield pack
 
-    def _follow(
-        self, reached: packset.PackSet, moved: set[layout.PackId]
-    ) -> None:
-        """Add the packs to which reached ones have moved."""
-        todo = {pack for pack in moved if pack in reached}
-        while todo:
-            self._control.check()
-            pack = todo.pop()
-            try:
-                left = moved_.load(self._repository.store, pack)
-            except errors.IntegrityError as exc:
-                raise errors.Damaged(
-                    f'nothing is collected, because {exc}: put it back, or '
-                    'delete the backups that a check says are hurt by it'
-                ) from exc
-            if left is not None:
-                new = {pack for pack in left.packs if pack not in reached}
-                reached.update(new)
-                todo |= new & moved
-
-    def _sweep(self, seen: _Seen) -> target_.GcResult:
+    def _sweep(
+        self,
+        seen: listing_.Listing,
+        chosen: list[layout.PackId],
+    ) -> target_.GcResult:
         condemned = self._coordinator.condemned(self._id)
         barriers = {
             barrier for barrier in condemned.values() if barrier is not None
@@ -177,113 +131,75 @@ class Collector:
             waiting.update(runs)
             if not runs:
                 free.add(barrier)
-        ready = [
+        ready = {
             layout.pack_of(name)
             for name, barrier in condemned.items()
             if barrier in free
-        ]
-        deleted = self._delete(ready) if ready else []
+        }
+        deleted = self._delete(ready, chosen) if ready else []
         if not waiting:
-            self._clear(seen, set(deleted))
+            remains.clear(
+                self._repository, self._coordinator, seen, set(deleted)
+            )
+        moved = self._repacker.moved if self._repacker else mover.Moved()
         return target_.GcResult(
-            deleted_packs=len(deleted),
-            deleted_bytes=sum(seen.packs.get(pack, 0) for pack in deleted),
+            deleted_packs=len(deleted) + len(moved.packs),
+            deleted_bytes=sum(
+                seen.size_of(pack) or 0 for pack in deleted + moved.packs
+            ),
             condemned_packs=len(condemned) - len(deleted),
             waiting_for=tuple(sorted(waiting)),
+            moved_packs=len(moved.packs),
+            moved_bytes=moved.copied_bytes,
         )
 
-    def _delete(self, ready: list[layout.PackId]) -> list[layout.PackId]:
+    def _delete(
+        self,
+        ready: set[layout.PackId],
+        chosen: list[layout.PackId],
+    ) -> list[layout.PackId]:
         """Delete condemned packs that are still unreached.
 
         All manifests are read again: a run that was live at the first
         reading may have committed meanwhile.
         """
         store = self._repository.store
-        manifests, moved = self._decisive()
-        reached = self._reached(manifests, moved)
-        gone = [pack for pack in ready if pack not in reached]
-        for pack in gone:
+        now = listing_.Listing.of(store, self._control, packs=False)
+        reach = self._reached(now)
+        gone = [pack for pack in sorted(ready) if pack not in reach.packs]
+        for at in range(0, len(gone), _TOGETHER):
             self._control.check()
-            store.delete(pack.name)
-            if pack in moved:
-                store.delete(layout.MovedId(pack).name)
+            batch = gone[at : at + _TOGETHER]
+            left = [pack for pack in batch if pack in now.moved]
+            store.delete_many([pack.name for pack in batch])
+            store.delete_many([layout.MovedId(pack).name for pack in left])
         # Only now, and never a pack that is reached.
         self._coordinator.absolve(self._id, [pack.name for pack in gone])
+        if self._repacker:
+            self._repacker.move(ready, chosen, now, reach)
         return gone
-
-    def _decisive(self) -> tuple[set[str], set[layout.PackId]]:
-        """List what decides: manifests, and the packs that have moved."""
-        manifests: set[str] = set()
-        moved: set[layout.PackId] = set()
-        for stat in self._repository.store.list(layout.BACKUPS):
-            match layout.parse(stat.name):
-                case str(backup_id):
-                    manifests.add(backup_id)
-                case layout.MovedId() as found:
-                    moved.add(found.pack)
-        return manifests, moved
-
-    def _clear(self, seen: _Seen, deleted: set[layout.PackId]) -> None:
-        """Remove indexes and tombstones of which no pack is left."""
-        store = self._repository.store
-        # In this order: a run that registers in between is in neither.
-        known = set(self._coordinator.known(self._id))
-        live = set(self._coordinator.live(self._id))
-        astray = set(self._coordinator.astray(self._id))
-        packs = seen.packs.keys() | seen.moved
-        kept = {pack.owner for pack in packs - deleted}
-        forgotten = []
-        for owner in seen.owners - kept - live:
-            if self._is_committed(owner):
-                continue
-            for part in seen.parts.get(owner, ()):
-                store.delete(part.name)
-            # After the packs, and only where no writer can still come.
-            if owner not in astray:
-                store.delete(layout.manifest(owner))
-                forgotten.append(owner)
-        if store.capabilities.list_complete:
-            # Nothing is there but what was listed or is told by its name.
-            forgotten += [
-                owner
-                for owner in known - seen.owners - live - astray
-                if self._is_free(layout.manifest(owner))
-            ]
-        self._coordinator.forget(self._id, forgotten)
-        self._clear_notes(deleted)
-
-    def _is_committed(self, backup_id: str) -> bool:
-        with contextlib.suppress(errors.NotFound):
-            self._repository.manifest(backup_id)
-            return True
-        return False
-
-    def _clear_notes(self, deleted: set[layout.PackId]) -> None:
-        """Remove notes of damage all of whose packs are gone."""
-        if not deleted:
-            return
-        store = self._repository.store
-        for stat in list(store.list(layout.DAMAGED)):
-            try:
-                note = damage_.read(fetch.whole(store, stat.name), stat.name)
-            except (errors.IntegrityError, errors.ObjectNotFound):
-                continue
-            if all(self._is_free(pack.name) for pack in note.all_packs):
-                store.delete(stat.name)
-
-    def _is_free(self, name: str) -> bool:
-        """Tell whether there is no object of this name."""
-        try:
-            self._repository.store.stat(name)
-        except errors.ObjectNotFound:
-            return True
-        return False
 
 
 def collect(
     repository: repository_.Repository,
     coordinator: target_.Coordinator,
     control: control_.Control,
+    *,
+    wish: repack.Wish | None = None,
+    cache_directory: str | None = None,
 ) -> target_.GcResult:
-    """Run one collection; see :class:`Collector`."""
-    return Collector(repository, coordinator, control).run()
+    """Run one collection; see :class:`Collector`.
+
+    :param wish: asks to move packs too
+    :param cache_directory: of the index cache; needed only for that
+    """
+    if wish is None:
+        return Collector(repository, coordinator, control).run()
+    cache = cache_.IndexCache(repository, cache_directory)
+    try:
+        repacker = repack.Repacker(
+            repository, coordinator, control, cache, wish
+        )
+        return Collector(repository, coordinator, control, repacker).run()
+    finally:
+        cache.close()

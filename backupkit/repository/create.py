@@ -31,6 +31,7 @@ from backupkit.repository import damage as damage_
 from backupkit.repository import layout
 from backupkit.repository import manifest as manifest_
 from backupkit.repository import packer as packer_
+from backupkit.repository import packset
 from backupkit.repository import reader as reader_
 from backupkit.repository import repository as repository_
 from backupkit.repository import reuse as reuse_
@@ -47,11 +48,20 @@ Move = Callable[
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Parent:
-    """The parent backup, and whether ``same`` extents may rest on it."""
+    """The parent backup.
+
+    ``packs`` hold all that its map refers to and may be reused, or are None
+    where not all of it may.
+    """
 
     manifest: manifest_.Manifest
     map: tree.MapReader
-    sound: bool
+    packs: packset.PackSet | None
+
+    @property
+    def sound(self) -> bool:
+        """Whether ``same`` extents may rest on it."""
+        return self.packs is not None
 
 
 class Creation:
@@ -93,10 +103,11 @@ class Creation:
             layout.pack_of(name)
             for name in self._coordinator.condemned(repository_id)
         )
+        live = frozenset(self._coordinator.live(repository_id))
         damage = damage_.read_all(repository.store)
         cache = cache_.IndexCache(repository, self._cache_directory)
         try:
-            reuse = reuse_.Reuse(repository, cache, condemned, damage)
+            reuse = reuse_.Reuse(repository, cache, condemned, damage, live)
             parent = self._parent(cache, reuse, damage)
             cache.ensure_backups(self._coordinator.committed(repository_id))
             return self._write(open_reader, move, control, reuse, parent)
@@ -130,12 +141,12 @@ class Creation:
         cache.ensure(manifest)
         chunks = chunks_.ChunkReader(repository, cache, manifest.packs)
         map_ = reader_.BackupReader(manifest, chunks).map
-        sound = (
-            manifest.packs.isdisjoint(damage.all_packs)
-            and manifest.summary.size_bytes == request.volume.size_bytes
-            and all(reuse.good(pack) for pack in manifest.packs)
-        )
-        return _Parent(manifest, map_, sound)
+        packs = None
+        if manifest.summary.size_bytes == request.volume.size_bytes:
+            packs = reuse.stand_ins(manifest.packs)
+        if packs is not None and not packs.isdisjoint(damage.all_packs):
+            packs = None
+        return _Parent(manifest, map_, packs)
 
     def _write(
         self,
@@ -161,7 +172,7 @@ class Creation:
             reuse,
             self._encoder,
             parent=(
-                writer_.Parent(parent.map, parent.manifest.packs)
+                writer_.Parent(parent.map, parent.packs or packset.PackSet())
                 if parent
                 else None
             ),

@@ -19,6 +19,7 @@ import re
 from typing import Any
 
 from backupkit import errors
+from backupkit import model
 from backupkit.repository import layout
 from backupkit.repository import packset
 
@@ -37,7 +38,7 @@ PACKS_LIMIT = 1 << 24
 PARTS_LIMIT = 1 << 20
 
 #: Characters of any text in a document.
-TEXT_LIMIT = 4096
+TEXT_LIMIT = model.TEXT_LIMIT
 
 
 class Fields:

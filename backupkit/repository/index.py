@@ -26,7 +26,7 @@ order of their digests. Numbers are little-endian.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 import itertools
 import mmap
 import struct
@@ -160,6 +160,21 @@ def check_part(data: bytes, part: layout.PartId) -> Segment:
     return segment
 
 
+def line(entry: pack_.Entry) -> bytes:
+    """Return a chunk in the table of a pack as its record, without pack."""
+    record = RECORD.pack(
+        entry.digest,
+        0,
+        entry.offset,
+        entry.stored,
+        entry.plain,
+        entry.codec,
+        entry.cipher,
+        entry.key_slot,
+    )
+    return record[:32] + record[36:]
+
+
 class Segment:
     """A framed segment in memory or in a mapped file.
 
@@ -186,10 +201,15 @@ class Segment:
         if self._base + count * RECORD.size + 32 != len(data):
             raise errors.FormatError('an index has a wrong length')
         table = bytes(data[self._packs_at : self._base])
-        self.packs: dict[layout.PackId, int] = {
-            layout.PackId(str(uuid.UUID(bytes=who)), tried.hex(), at): size
-            for who, tried, at, size in PACK.iter_unpack(table)
-        }
+        # Packs by the million share few owners and attempts.
+        owners: dict[bytes, tuple[str, str]] = {}
+        self.packs: dict[layout.PackId, int] = {}
+        for row in PACK.iter_unpack(table):
+            whose = owners.get(row[0] + row[1])
+            if whose is None:
+                whose = str(uuid.UUID(bytes=row[0])), row[1].hex()
+                owners[row[0] + row[1]] = whose
+            self.packs[layout.PackId(*whose, row[2])] = row[3]
         self._order = list(self.packs)
         if len(self._order) != packs:
             raise errors.FormatError('an index names a pack twice')
@@ -237,6 +257,20 @@ class Segment:
             self._base, self._base + self.count * size, size
         ):
             yield self._data[position : position + size]
+
+    def lines(
+        self, packs: Container[layout.PackId]
+    ) -> dict[layout.PackId, set[bytes]]:
+        """Return the records of these packs as :func:`line` packs them."""
+        found: dict[layout.PackId, set[bytes]] = {
+            pack: set() for pack in self.packs if pack in packs
+        }
+        by_number = [found.get(pack) for pack in self._order]
+        for record in self.packed():
+            lines = by_number[int.from_bytes(record[32:36], 'little')]
+            if lines is not None:
+                lines.add(record[:32] + record[36:])
+        return found
 
     def lookup(self, key: bytes) -> list[Place]:
         """Return every place of a digest in this segment."""

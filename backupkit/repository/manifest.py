@@ -80,19 +80,31 @@ def dump(manifest: Manifest) -> str:
 
 
 def _plain(manifest: Manifest) -> dict[str, Any]:
-    summary = manifest.summary
-    kind, plain, key = tree.REF.unpack(manifest.root)
+    return {
+        **plain_summary(manifest.summary),
+        'layout': 'chunks',
+        'volume_format': manifest.volume_format,
+        'volume_properties': dict(manifest.volume_properties),
+        'chunk_bytes': manifest.chunk_bytes,
+        'root': plain_root(manifest.root),
+        'packs': manifest.packs.encode(),
+        'index': {
+            owner: dict(tried) for owner, tried in manifest.parts.items()
+        },
+        'exact': manifest.exact,
+    }
+
+
+def plain_summary(summary: model.BackupSummary) -> dict[str, Any]:
+    """Return the fields that a manifest of any layout has."""
     return {
         'format': FORMAT,
-        'layout': 'chunks',
         'backup_id': summary.backup_id,
         'repository_id': summary.repository_id,
         'name': summary.name,
         'backend': summary.backend,
         'volume_id': summary.volume_id,
         'volume_generation': summary.volume_generation,
-        'volume_format': manifest.volume_format,
-        'volume_properties': dict(manifest.volume_properties),
         'size_bytes': summary.size_bytes,
         'kind': summary.kind.value,
         'parent_id': summary.parent_id or '',
@@ -100,14 +112,13 @@ def _plain(manifest: Manifest) -> dict[str, Any]:
         'consistent': summary.consistent,
         'content': summary.content,
         **{key: getattr(summary, key) for key in _NUMBERS},
-        'chunk_bytes': manifest.chunk_bytes,
-        'root': {'kind': kind, 'plain': plain, 'digest': key.hex()},
-        'packs': manifest.packs.encode(),
-        'index': {
-            owner: dict(tried) for owner, tried in manifest.parts.items()
-        },
-        'exact': manifest.exact,
     }
+
+
+def plain_root(root: bytes) -> dict[str, Any]:
+    """Return the reference of a tree's root as a manifest holds it."""
+    kind, plain, key = tree.REF.unpack(root)
+    return {'kind': kind, 'plain': plain, 'digest': key.hex()}
 
 
 def load(text: bytes, backup_id: str) -> Manifest:
@@ -129,18 +140,21 @@ def load(text: bytes, backup_id: str) -> Manifest:
     if packs.owners - parts.keys():
         raise errors.FormatError(f'{what} lacks an index of its packs')
     return Manifest(
-        summary=_summary(fields, backup_id),
+        summary=load_summary(fields, backup_id),
         volume_format=fields.text('volume_format'),
-        volume_properties=_properties(fields),
+        volume_properties=load_properties(fields),
         chunk_bytes=fields.integer('chunk_bytes', *limits.CHUNK_LIMITS),
-        root=_root(fields),
+        root=load_root(fields),
         packs=packs,
         parts=parts,
         exact=fields.boolean('exact'),
     )
 
 
-def _summary(fields: document.Fields, backup_id: str) -> model.BackupSummary:
+def load_summary(
+    fields: document.Fields, backup_id: str
+) -> model.BackupSummary:
+    """Return what :func:`plain_summary` wrote."""
     parent = fields.text('parent_id')
     return model.BackupSummary(
         backup_id=backup_id,
@@ -160,14 +174,16 @@ def _summary(fields: document.Fields, backup_id: str) -> model.BackupSummary:
     )
 
 
-def _properties(fields: document.Fields) -> dict[str, str]:
+def load_properties(fields: document.Fields) -> dict[str, str]:
+    """Return the properties of the volume."""
     properties: dict[str, Any] = fields.mapping('volume_properties')
     if not all(isinstance(value, str) for value in properties.values()):
         raise errors.FormatError(f'{fields.what} has a wrong property')
     return properties
 
 
-def _root(fields: document.Fields) -> bytes:
+def load_root(fields: document.Fields) -> bytes:
+    """Return what :func:`plain_root` wrote."""
     root = document.Fields(fields.mapping('root'), fields.what)
     return tree.REF.pack(
         root.integer('kind', tree.ZERO, tree.STORED),

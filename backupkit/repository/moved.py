@@ -21,6 +21,7 @@ names the pack that is gone. Manifests and indexes go on naming that pack.
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterable
 import logging
 import threading
 
@@ -53,6 +54,21 @@ def read(data: bytes, pack: layout.PackId) -> index.Segment:
         raise errors.FormatError(f'{name} tells of another pack')
     segment.check_records(limits.ENTRIES_LIMIT, unique=True)
     return segment
+
+
+def dump(
+    pack: layout.PackId,
+    records: Iterable[index.Record],
+    sizes: dict[layout.PackId, int],
+    digest_name: str,
+) -> bytes:
+    """Return the object that a pack leaves; no digest may come twice.
+
+    :param sizes: bytes of the packs that hold the chunks now
+    """
+    segment = index.encode(records, sizes, digest_name, layout.PartId(*pack))
+    body = frame.unseal(frame.INDEX, segment, 'a segment')
+    return frame.seal(frame.MOVED, body, digest_name)
 
 
 def load(store: store_.Store, pack: layout.PackId) -> index.Segment | None:
@@ -94,6 +110,7 @@ class Moves:
         self._store = store
         self._lock = threading.Lock()
         self._gone: set[layout.PackId] = set()
+        self._sizes: dict[layout.PackId, int] = {}
         self._kept: collections.OrderedDict[
             layout.PackId, index.Segment | None
         ] = collections.OrderedDict()
@@ -114,14 +131,22 @@ class Moves:
         for _ in range(HOPS_LIMIT + 1):
             if place.pack not in self._gone:
                 return place
-            segment = self._segment(place.pack)
+            segment = self.segment(place.pack)
             found = segment.lookup(key) if segment else []
             if not found:
                 return None
             place = found[0]
         return None
 
-    def _segment(self, pack: layout.PackId) -> index.Segment | None:
+    def size_of(self, pack: layout.PackId) -> int | None:
+        """Return the size of a pack to which one has moved, as told."""
+        return self._sizes.get(pack)
+
+    def segment(self, pack: layout.PackId) -> index.Segment | None:
+        """Return where the chunks of a pack are now.
+
+        None where it left nothing, or something damaged.
+        """
         with self._lock:
             if pack in self._kept:
                 self._kept.move_to_end(pack)
@@ -135,6 +160,7 @@ class Moves:
             if pack not in self._kept:
                 self._kept[pack] = segment
                 self.kept_bytes += _size(segment)
+                self._sizes.update(segment.packs if segment else {})
             while self.kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
                 self.kept_bytes -= _size(self._kept.popitem(last=False)[1])
         return segment

@@ -15,46 +15,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-import contextlib
 import dataclasses
-import logging
-from typing import TYPE_CHECKING
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
 from backupkit.copy import pipeline
-from backupkit.drivers import store as store_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
-from backupkit.repository import audit
-from backupkit.repository import cache as cache_
-from backupkit.repository import check as check_
 from backupkit.repository import chunks as chunks_
 from backupkit.repository import codec as codec_
-from backupkit.repository import collect as collect_
 from backupkit.repository import create
-from backupkit.repository import damage as damage_
 from backupkit.repository import fetch
 from backupkit.repository import frame
 from backupkit.repository import layout
+from backupkit.repository import maintenance
 from backupkit.repository import manifest as manifest_
 from backupkit.repository import overview
 from backupkit.repository import reader as reader_
 from backupkit.repository import repository as repository_
-from backupkit.repository import settings as settings_
-
-if TYPE_CHECKING:
-    from backupkit.repository import target as front
-
-LOG = logging.getLogger(__name__)
 
 
-class Operations:
+class Operations(maintenance.Maintenance):
     """Does what :class:`.target.RepositoryTarget` offers."""
-
-    def __init__(self, target: front.RepositoryTarget) -> None:
-        self._target = target
 
     def backup(
         self,
@@ -85,7 +68,8 @@ class Operations:
             self._target.budget_bytes
             - self._target.threads * 2 * pipeline.BATCH_BYTES
         )
-        return max(3, min(4, spare // repository.settings.pack_bytes))
+        wanted = self._target.put_threads + 2
+        return max(3, min(wanted, spare // repository.settings.pack_bytes))
 
     def _move(
         self,
@@ -131,9 +115,13 @@ class Operations:
             if confirm is not None and not confirm():
                 return False
             tombstone = layout.manifest(backup_id)
-            for stat in list(store.list(layout.base(backup_id))):
-                if stat.name != tombstone:
-                    store.delete(stat.name)
+            store.delete_many(
+                [
+                    stat.name
+                    for stat in store.list(layout.base(backup_id))
+                    if stat.name != tombstone
+                ]
+            )
             return True
 
     def restore(
@@ -152,24 +140,6 @@ class Operations:
             self._move(reader, writer, control, manifest.chunk_bytes)
             writer.finish()
             return manifest.summary
-
-    def verify(
-        self,
-        backup_id: str,
-        coordinator: target_.Coordinator,
-        control: control_.Control,
-        *,
-        full: bool = False,
-    ) -> target_.Report:
-        with self._target.opened(control) as store:
-            repository = self._existing(store)
-            with check_.Checker(
-                repository, control, threads=self._target.threads, full=full
-            ) as checker:
-                checker.backup(backup_id)
-                report = checker.report()
-                self._note(repository, coordinator, checker.damage)
-            return report
 
     def delete(self, backup_id: str) -> None:
         name = layout.manifest(model.check_backup_id(backup_id))
@@ -196,165 +166,8 @@ class Operations:
                 stat.name: stat.size_bytes
                 for stat in store.list(layout.BACKUPS)
             }
-            for name in sorted(there):
-                backup_id = layout.parse(name)
-                if isinstance(backup_id, str):
-                    yield from overview.describe(repository, backup_id, there)
-
-    def prepare(self, coordinator: target_.Coordinator) -> str:
-        """Open or make the repository, for writing; return its id.
-
-        :raises errors.NotOwner: another catalog writes there
-        :raises errors.TargetMissing: a repository was here and is gone
-        """
-        with self._target.opened() as store:
-            return self._prepare(store, coordinator).repository_id
-
-    def check(
-        self,
-        coordinator: target_.Coordinator,
-        control: control_.Control,
-        *,
-        read_data: bool = False,
-    ) -> target_.Report:
-        """Check every object of the repository."""
-        with self._target.opened(control) as store:
-            repository = self._existing(store)
-            report, damage = audit.audit(
-                repository,
-                coordinator,
-                control,
-                threads=self._target.threads,
-                read_data=read_data,
-            )
-            self._note(repository, coordinator, damage)
-            return report
-
-    def collect(
-        self, coordinator: target_.Coordinator, control: control_.Control
-    ) -> target_.GcResult:
-        """Remove what no backup reaches.
-
-        :raises errors.NotOwner: another catalog writes there
-        """
-        with self._target.opened(control) as store:
-            repository = self._existing(store)
-            repository_.check_writer(repository, coordinator)
-            return collect_.collect(repository, coordinator, control)
-
-    def stats(self) -> dict[str, int]:
-        """Tell how much is kept, in bytes and objects.
-
-        ``logical_bytes`` is the size of all volumes at their backups,
-        ``data_bytes`` what of it was not zero, ``changed_bytes`` what
-        differed from the parents, ``unique_bytes`` the plain size of all
-        chunks that backups reach, each once, and ``stored_bytes`` the size
-        of all objects.
-        """
-        with self._reading(control_.Control()) as (repository, cache):
-            return overview.stats(repository, cache)
-
-    def adopt(self, coordinator: target_.Coordinator) -> str:
-        """Take writing over from another catalog; return that one's id."""
-        with self._target.opened() as store:
-            repository = repository_.open_repository(store)
-            if repository is None:
-                repository = repository_.make_repository(
-                    store, self._new_settings(coordinator)
-                )
-            before = repository_.adopt(repository, coordinator)
-            coordinator.remember_repository(
-                self._target.name, repository.repository_id
-            )
-            return before
-
-    def release_reserve(self) -> None:
-        """Free the reserve, so that a full target can be emptied."""
-        with self._target.opened() as store:
-            self._existing(store).release_reserve()
-
-    def keep_reserve(self) -> None:
-        """Put the reserve back where there is room."""
-        with self._target.opened() as store:
-            self._existing(store).keep_reserve()
-
-    def _new_settings(
-        self, coordinator: target_.Coordinator
-    ) -> settings_.Settings:
-        section = self._target.section
-        chunk, pack = section.chunk_size_bytes, section.pack_size_bytes
-        if chunk * 2 > pack:
-            raise errors.ConfigurationError(
-                f'[target:{self._target.name}] pack_size_bytes ({pack}) must '
-                f'be at least twice chunk_size_bytes ({chunk})'
-            )
-        return settings_.Settings(
-            repository_id=repository_.new_id(),
-            catalog_id=coordinator.catalog_id,
-            chunk_bytes=chunk,
-            pack_bytes=pack,
-            digest=section.digest,
-            codec=section.codec or 'zstd',
-            created_at=repository_.now(),
-        )
-
-    def _prepare(
-        self, store: store_.Store, coordinator: target_.Coordinator
-    ) -> repository_.Repository:
-        repository = repository_.open_repository(store)
-        known = coordinator.known_repository(self._target.name)
-        if repository is None:
-            if known is not None:
-                raise errors.TargetMissing(
-                    f'target {self._target.name} held repository {known}, '
-                    'and holds none now: is it mounted, and is its path '
-                    'right? To begin anew there: backupkit repository adopt '
-                    f'{self._target.name}'
-                )
-            repository = repository_.make_repository(
-                store, self._new_settings(coordinator)
-            )
-        repository_.check_writer(repository, coordinator)
-        if repository.repository_id != known:
-            coordinator.remember_repository(
-                self._target.name, repository.repository_id
-            )
-        return repository
-
-    def _existing(self, store: store_.Store) -> repository_.Repository:
-        repository = repository_.open_repository(store)
-        if repository is None:
-            raise errors.TargetMissing(
-                f'target {self._target.name} holds no repository: is it '
-                'mounted, and is its path right?'
-            )
-        return repository
-
-    @contextlib.contextmanager
-    def _reading(
-        self, control: control_.Control
-    ) -> Iterator[tuple[repository_.Repository, cache_.IndexCache]]:
-        with self._target.opened(control) as store:
-            repository = self._existing(store)
-            cache = cache_.IndexCache(repository, self._target.cache_directory)
-            try:
-                yield repository, cache
-            finally:
-                cache.close()
-
-    def _note(
-        self,
-        repository: repository_.Repository,
-        coordinator: target_.Coordinator,
-        damage: damage_.Damage,
-    ) -> None:
-        """Note new damage, so that no later backup rests on it."""
-        try:
-            new = damage - damage_.read_all(repository.store)
-            if new:
-                repository_.check_writer(repository, coordinator)
-                damage_.write(
-                    repository.store, new, repository.settings.digest
-                )
-        except (errors.NotOwner, errors.TargetError) as exc:
-            LOG.warning('the damage is not noted in the target: %s', exc)
+            # Whose packs are listed is asked for by name: on a store whose
+            # listings lag, one may show them and not their manifest.
+            owners = {layout.owner_of(name) or '' for name in there}
+            for backup_id in sorted(owners - {''}):
+                yield from overview.describe(repository, backup_id, there)

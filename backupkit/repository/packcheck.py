@@ -20,6 +20,8 @@ import dataclasses
 from backupkit.copy import control as control_
 from backupkit import errors
 from backupkit.repository import codec as codec_
+from backupkit.repository import digest
+from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import moved
 from backupkit.repository import pack as pack_
@@ -32,15 +34,23 @@ _RUN_BYTES = 4 << 20
 class PackState:
     """What was found in one pack: a problem, or broken chunks.
 
+    ``broken`` are those that must not be taken from here, ``misplaced``
+    those among them of which the index tells other than the pack itself.
     ``left`` are the packs, with their sizes, that hold the chunks of one
     that is gone.
     """
 
     problem: str = ''
     broken: set[bytes] = dataclasses.field(default_factory=set)
+    misplaced: set[bytes] = dataclasses.field(default_factory=set)
     chunks: int = 0
     bytes_read: int = 0
     left: dict[layout.PackId, int] | None = None
+
+    @property
+    def notable(self) -> bool:
+        """Whether there is more to tell than that all is good."""
+        return bool(self.problem or self.broken or self.left is not None)
 
 
 class PackChecker:
@@ -62,11 +72,14 @@ class PackChecker:
 
     def look(self, pack: layout.PackId) -> PackState:
         """Check presence and size of a pack."""
+        return self._sized(pack, compare=False)
+
+    def _sized(self, pack: layout.PackId, *, compare: bool) -> PackState:
         self._control.check()
         try:
             size = self._repository.store.stat(pack.name).size_bytes
         except errors.ObjectNotFound:
-            return self._gone(pack)
+            return self._gone(pack, compare=compare)
         expected = self._expected(pack)
         self._control.advance(size)
         if expected not in (None, size):
@@ -75,18 +88,43 @@ class PackChecker:
             )
         return PackState()
 
-    def _gone(self, pack: layout.PackId) -> PackState:
+    def _gone(self, pack: layout.PackId, *, compare: bool) -> PackState:
         try:
             left = moved.load(self._repository.store, pack)
         except errors.IntegrityError as exc:
             return PackState(f'the pack is gone; {exc}')
         if left is None:
             return PackState('the pack is gone')
+        if compare and (wrong := self._misled(left)):
+            return PackState(
+                f'the pack is gone, and {wrong} of its chunks are not where '
+                'it says that they have moved to',
+                left=left.packs,
+            )
         return PackState(left=left.packs)
 
-    def read(self, pack: layout.PackId) -> PackState:
-        """Check every byte of a pack."""
-        state = self.look(pack)
+    def _misled(self, left: index.Segment) -> int:
+        """Count the chunks that are not where a pack left them."""
+        wrong = 0
+        for pack, lines in left.lines(left.packs).items():
+            try:
+                table = self._repository.table(pack)
+            except (errors.ObjectNotFound, errors.IntegrityError):
+                # It is checked itself, and perhaps moved on.
+                continue
+            wrong += len(lines - set(map(index.line, table)))
+        return wrong
+
+    def read(
+        self, pack: layout.PackId, lines: set[bytes] | None = None
+    ) -> PackState:
+        """Check every byte of a pack.
+
+        :param lines: what its index tells of it, as :func:`.index.line`
+        """
+        state = self._sized(pack, compare=True)
+        if state.left is not None:
+            return state
         try:
             entries = self._repository.table(pack)
             head = self._repository.store.get(pack.name, 0, len(pack_.MAGIC))
@@ -97,8 +135,10 @@ class PackChecker:
             for run in pack_.runs_of(entries, _RUN_BYTES):
                 self._control.check()
                 self._read_run(pack, run, state)
+            if lines is not None:
+                _compare(state, lines, set(map(index.line, entries)))
         except errors.ObjectNotFound:
-            return self._gone(pack)
+            return self._gone(pack, compare=True)
         except errors.IntegrityError as exc:
             state.problem = state.problem or str(exc)
         return state
@@ -131,3 +171,9 @@ class PackChecker:
         except errors.IntegrityError:
             return False
         return digest(plain) == entry.digest
+
+
+def _compare(state: PackState, lines: set[bytes], table: set[bytes]) -> None:
+    """Note the chunks of which index and pack tell different things."""
+    state.misplaced = {line[: digest.SIZE] for line in lines ^ table}
+    state.broken |= state.misplaced

@@ -27,6 +27,9 @@ from backupkit.repository import pack as pack_
 from backupkit.repository import repository as repository_
 from backupkit.repository import tree
 
+#: Told of a durable pack: its size, and the records of its chunks.
+Entered = Callable[[layout.PackId, int, list[index.Record]], None]
+
 
 class Packer:
     """Takes encoded chunks and puts them as packs and index parts.
@@ -36,6 +39,8 @@ class Packer:
 
     :param stored: called with the bytes of each object that was put
     :param buffers: packs in memory at the most, at least 3
+    :param entered: called with each pack that is durable, its size, and
+        where its chunks are; by one thread at a time
     """
 
     def __init__(
@@ -45,10 +50,12 @@ class Packer:
         *,
         buffers: int,
         stored: Callable[[int], None],
+        entered: Entered | None = None,
     ) -> None:
         self._repository = repository
         self._owner = owner
         self._stored = stored
+        self._entered = entered
         # Whatever the size of packs is, one chunk or node goes in.
         self._pack_bytes = max(
             repository.settings.pack_bytes,
@@ -65,7 +72,8 @@ class Packer:
             self._free.put(None)
         self._open: dict[bool, pack_.PackBuffer] = {}
         self._putting: list[futures.Future[None]] = []
-        self._pool = futures.ThreadPoolExecutor(2, 'put')
+        # Two are being filled, one of chunks and one of nodes.
+        self._pool = futures.ThreadPoolExecutor(max(2, buffers - 2), 'put')
         self._number = 0
         self._part = 0
         self._records: list[index.Record] = []
@@ -155,6 +163,8 @@ class Packer:
             self._sizes[pack] = size
             self._records += records
             self.stored_bytes += size
+            if self._entered:
+                self._entered(pack, size, records)
             if len(self._records) >= index.PART_RECORDS:
                 self._put_part()
         self._stored(size)

@@ -97,6 +97,9 @@ class PackSet(Collection[layout.PackId]):
         known = self._ranges.get((owner, attempt))
         if known and ranges and ranges[0][0] > known[-1][1] + 1:
             known += ranges
+        elif known and ranges and ranges[0][0] == known[-1][1] + 1:
+            known[-1] = (known[-1][0], ranges[0][1])
+            known += ranges[1:]
         elif ranges and known != ranges:
             self._ranges[owner, attempt] = _merged(known or [], ranges)
 

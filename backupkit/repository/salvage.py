@@ -23,15 +23,16 @@ from backupkit.repository import moved
 from backupkit.repository import repository as repository_
 
 
-def segment(
+def segments(
     repository: repository_.Repository, packs: Iterable[layout.PackId]
-) -> index.Segment:
-    """Return an index made from the tails of packs.
+) -> Iterator[bytes]:
+    """Yield segments of an index made from the tails of packs.
 
     Packs that cannot be read are left out: their chunks are then nowhere to
     be found, which the caller reports. Of a pack that has moved it says
     what was in it, so that it can be followed.
     """
+    digest = repository.settings.digest
     records: list[index.Record] = []
     sizes: dict[layout.PackId, int] = {}
     for pack in packs:
@@ -41,9 +42,10 @@ def segment(
         except errors.IntegrityError:
             continue
         records += found
-    return index.Segment(
-        index.encode(records, sizes, repository.settings.digest)
-    )
+        if len(records) >= index.PART_RECORDS:
+            yield index.encode(records, sizes, digest)
+            records, sizes = [], {}
+    yield index.encode(records, sizes, digest)
 
 
 def _records(

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where index segments lie on this host: on disk or in memory.
+"""Where index segments lie on this host.
 
 A directory holds segments (see :mod:`backupkit.repository.index`) and one
 list of them, ``segments.json``, replaced atomically under a lock, so that
@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import fcntl
-import heapq
 import json
 import logging
 import mmap
@@ -38,15 +37,13 @@ import secrets
 from backupkit import errors
 from backupkit.repository import frame
 from backupkit.repository import index
-from backupkit.repository import layout
+from backupkit.repository import merging
 
 LOG = logging.getLogger(__name__)
 
 #: Index parts of one owner: attempt and how many.
 Parts = Mapping[str, int]
 
-#: Segments of one magnitude that are merged into one.
-_MERGE_AT = 8
 _LIST = 'segments.json'
 _NAME = re.compile(r'[0-9a-f]{16}\.idx')
 
@@ -67,10 +64,7 @@ class DiskShelf:
     """
 
     def __init__(self, path: pathlib.Path, digest_name: str) -> None:
-        for made in (path.parent, path):
-            if not made.is_dir():
-                made.mkdir(parents=True, exist_ok=True)
-                made.chmod(0o770)
+        make_directory(path)
         self._path = path
         self._digest = digest_name
         self._opened: dict[str, index.Segment] = {}
@@ -127,6 +121,22 @@ class DiskShelf:
         except OSError as exc:
             LOG.warning('the index cache %s: %s', self._path, exc)
             loose.append(index.Segment(data))
+        else:
+            self._compact(opened)
+
+    def _compact(self, opened: dict[str, index.Segment]) -> None:
+        """Merge while an index comes: each mapped file costs a descriptor."""
+        for names in merging.groups(opened):
+            segments = [opened[name] for name in names]
+            try:
+                merged = self._write(merging.merged(segments, self._digest))
+                opened[merged] = self._open(merged)
+            except OSError as exc:
+                LOG.warning('the index cache %s: %s', self._path, exc)
+                return
+            for name in names:
+                del opened[name]
+            self._unlink(names)
 
     def save(self) -> None:
         """Add what is new to the list, merging where it pays."""
@@ -237,56 +247,22 @@ class DiskShelf:
 
     def _merge(self, listed: _Listed) -> list[str]:
         """Replace segments of one magnitude by one, where there are many."""
-        tiers: dict[int, list[str]] = {}
-        for name in listed.keys() & self._opened.keys():
-            size = self._opened[name].size_bytes
-            tiers.setdefault(size.bit_length() // 3, []).append(name)
+        mine = {
+            name: self._opened[name] for name in listed.keys() & self._opened
+        }
         dropped: list[str] = []
-        for names in tiers.values():
-            if len(names) >= _MERGE_AT:
-                merged = self._write(self._merged(names))
-                owners = [listed.pop(name).items() for name in names]
-                listed[merged] = {
-                    who: what for one in owners for who, what in one
-                }
-                dropped += names
+        for names in merging.groups(mine):
+            segments = [mine[name] for name in names]
+            merged = self._write(merging.merged(segments, self._digest))
+            owners = [listed.pop(name).items() for name in names]
+            listed[merged] = {who: what for one in owners for who, what in one}
+            dropped += names
         return dropped
 
-    def _merged(self, names: Iterable[str]) -> Iterator[bytes]:
-        segments = [self._opened[name] for name in names]
-        sizes: dict[layout.PackId, int] = {}
-        for segment in segments:
-            sizes.update(segment.packs)
-        order = {pack: at for at, pack in enumerate(sizes)}
-        streams = [_renumbered(segment, order) for segment in segments]
-        count = sum(segment.count for segment in segments)
-        return index.stream(heapq.merge(*streams), count, sizes, self._digest)
 
-
-class MemoryShelf:
-    """Segments in the memory of this process."""
-
-    def __init__(self) -> None:
-        self.segments: list[index.Segment] = []
-        self.owners: dict[str, Parts] = {}
-
-    def add(self, owner: str, parts: Parts, segments: Iterable[bytes]) -> None:
-        """Take the whole index of one owner."""
-        self.segments += [index.Segment(data) for data in segments]
-        self.owners[owner] = parts
-
-    def save(self) -> None:
-        """Do nothing: it does not last."""
-
-    def close(self) -> None:
-        """Let go of all."""
-        self.segments = []
-
-
-def _renumbered(
-    segment: index.Segment, order: dict[layout.PackId, int]
-) -> Iterator[bytes]:
-    numbers = [order[pack].to_bytes(4, 'little') for pack in segment.packs]
-    for record in segment.packed():
-        number = int.from_bytes(record[32:36], 'little')
-        yield record[:32] + numbers[number] + record[36:]
+def make_directory(path: pathlib.Path) -> None:
+    """Make a directory of indexes, and the one above, where missing."""
+    for made in (path.parent, path):
+        if not made.is_dir():
+            made.mkdir(parents=True, exist_ok=True)
+            made.chmod(0o770)

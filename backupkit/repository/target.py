@@ -21,6 +21,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import logging
 import os
 from typing import ClassVar, TYPE_CHECKING
 
@@ -30,20 +31,26 @@ from backupkit.copy import control as control_
 from backupkit.copy import interface
 from backupkit.drivers import capability
 from backupkit.drivers import contract
+from backupkit.drivers import patience as patience_
 from backupkit.drivers import store as store_
 from backupkit.drivers import target as target_
+from backupkit import errors
 from backupkit import model
 from backupkit.repository import options
 
 if TYPE_CHECKING:
     from backupkit.repository import operations
+    from backupkit.repository import repack
+
+LOG = logging.getLogger(__name__)
 
 
 class RepositoryTarget(target_.Target, abc.ABC):
     """Implements the target contract on top of a store.
 
     ``store_wrapper`` is set by the loader: it adds retries, a limit of the
-    rate and the like, as the section asks for.
+    rate and the like, as the section asks for. So is ``patience``, with
+    which a driver makes calls of its own that may hang.
     """
 
     capabilities: ClassVar[capability.TargetCapabilities] = (
@@ -53,7 +60,10 @@ class RepositoryTarget(target_.Target, abc.ABC):
     def __init__(self, name: str, section: contract.Section) -> None:
         super().__init__(name, section)
         self.store_wrapper: Callable[..., store_.Store] = _unwrapped
+        self.patience = patience_.ENDLESS
         self.cache_directory: str | None = None
+        #: Packs that are put at the same time, where memory allows it.
+        self.put_threads = 2
         self.threads = min(4, len(os.sched_getaffinity(0)))
         self.budget_bytes = 256 << 20
 
@@ -80,12 +90,25 @@ class RepositoryTarget(target_.Target, abc.ABC):
     def opened(
         self, control: control_.Control | None = None
     ) -> Iterator[store_.Store]:
-        """Open the store with the wrappers that the section asks for."""
-        with self.open() as store:
-            if control is None:
-                yield self.store_wrapper(store)
-            else:
-                yield self.store_wrapper(store, control.check)
+        """Open the store with the wrappers that the section asks for.
+
+        :raises errors.TargetStalled: it is not open in time
+        """
+        check = control.check if control else None
+        store = self.patience.call(
+            'open', self.open, check=check, discard=_close
+        )
+        try:
+            yield self.store_wrapper(store, check)
+        finally:
+            self._close(store)
+
+    def _close(self, store: store_.Store) -> None:
+        try:
+            self.patience.call('close', store.close)
+        except errors.TargetStalled as exc:
+            # All that was promised is kept: what is open goes with us.
+            LOG.warning('%s', exc)
 
     def _work(self) -> operations.Operations:
         """Return what does the work.
@@ -170,15 +193,19 @@ class RepositoryTarget(target_.Target, abc.ABC):
         return self._work().check(coordinator, control, read_data=read_data)
 
     def collect(
-        self, coordinator: target_.Coordinator, control: control_.Control
+        self,
+        coordinator: target_.Coordinator,
+        control: control_.Control,
+        wish: repack.Wish | None = None,
     ) -> target_.GcResult:
         """Remove what no backup reaches.
 
+        :param wish: asks to move what is in use out of packs mostly dead
         :raises errors.NotOwner: another catalog writes there
         :raises errors.Damaged: a manifest cannot be read: nothing was
             removed
         """
-        return self._work().collect(coordinator, control)
+        return self._work().collect(coordinator, control, wish)
 
     def stats(self, coordinator: target_.Coordinator) -> dict[str, int]:
         """Tell how much is kept, in bytes and objects.
@@ -202,6 +229,10 @@ class RepositoryTarget(target_.Target, abc.ABC):
     def keep_reserve(self) -> None:
         """Put the reserve back where there is room."""
         self._work().keep_reserve()
+
+
+def _close(store: store_.Store) -> None:
+    store.close()
 
 
 def _unwrapped(store: store_.Store, *unused: object) -> store_.Store:

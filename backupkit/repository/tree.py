@@ -132,7 +132,7 @@ class MapBuilder:
         self._close(leaf, bytes(node))
 
     def _close(self, leaf: int, node: bytes) -> None:
-        self.set_leaf(leaf, self._ref(node))
+        self.set_leaf(leaf, self._ref(0, leaf, node))
 
     def set_leaf(self, leaf: int, ref: bytes) -> None:
         """Take the reference of a whole leaf."""
@@ -153,22 +153,31 @@ class MapBuilder:
             chunk += part
             count -= part
 
-    def _ref(self, node: bytes) -> bytes:
+    def store(self, level: int, number: int, node: bytes) -> bytes:
+        """Store a node and return its digest.
+
+        For derived classes to which its place in the tree matters.
+        """
+        return self._store_node(node)
+
+    def _ref(self, level: int, number: int, node: bytes) -> bytes:
         if node == _ZERO_NODE[: len(node)]:
             return ZERO_REF
-        return REF.pack(STORED, len(node), self._store_node(node))
+        return REF.pack(STORED, len(node), self.store(level, number, node))
 
     def finish(self) -> bytes:
         """Store the upper levels and return the reference of the root."""
         if self._missing or self._open:
             raise errors.BackupkitError('the map has gaps')
-        level = bytes(self._leaves) or ZERO_REF
-        while len(level) > REF.size:
-            level = b''.join(
-                self._ref(level[at : at + NODE_BYTES])
-                for at in range(0, len(level), NODE_BYTES)
+        refs = bytes(self._leaves) or ZERO_REF
+        level = 1
+        while len(refs) > REF.size:
+            refs = b''.join(
+                self._ref(level, number, refs[at : at + NODE_BYTES])
+                for number, at in enumerate(range(0, len(refs), NODE_BYTES))
             )
-        return level
+            level += 1
+        return refs
 
 
 class Span(NamedTuple):
@@ -242,11 +251,18 @@ class MapReader:
         children = self._children(level, number)
         if kind != STORED or length != children * REF.size:
             raise errors.FormatError('a node of the map has a wrong size')
-        node = self._fetch(key, length)
+        node = self.fetch(level, number, key, length)
         check_node(node)
         if level == 0:
             self._check_plain(number, node)
         return node
+
+    def fetch(self, level: int, number: int, key: bytes, length: int) -> bytes:
+        """Return a node of this digest, checked.
+
+        For derived classes to which its place in the tree matters.
+        """
+        return self._fetch(key, length)
 
     def _children(self, level: int, number: int) -> int:
         below = self.geometry.chunks

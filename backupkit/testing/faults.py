@@ -175,6 +175,11 @@ class FaultyStore(base.StoreWrapper):
         self.inner.delete(name)
         self._after(fault, 'delete', name)
 
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Delete one after the other: each of them may fail."""
+        for name in names:
+            self.delete(name)
+
     def sweep(self) -> int:
         """Sweep, or fail before or behind it."""
         fault = self._before('sweep', '')

@@ -93,6 +93,10 @@ class ScratchStore(base.StoreWrapper):
         """Delete below the prefix."""
         self.inner.delete(self._prefix + name)
 
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Delete the objects below the prefix."""
+        self.inner.delete_many([self._prefix + name for name in names])
+
 
 def scratch_target(
     configured: target.RepositoryTarget,
@@ -115,6 +119,7 @@ def scratch_target(
         driver.__name__, (driver,), {'open': open_scratch}
     )
     made = derived(configured.name, configured.section)
+    made.patience = configured.patience
     wrapper = configured.store_wrapper
     if check:
         made.store_wrapper = lambda opened, *_: wrapper(opened, check)

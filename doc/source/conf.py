@@ -12,7 +12,10 @@
 
 """How the documentation is built."""
 
+import pathlib
 import sys
+
+sys.path.append(str(pathlib.Path(__file__).parents[1] / 'extensions'))
 
 # oslo.privsep, which the references import, takes eventlet where it can.
 sys.modules['eventlet'] = None
@@ -22,6 +25,7 @@ extensions = [
     'sphinx.ext.autodoc',
     'sphinx.ext.viewcode',
     'cliff.sphinxext',
+    'flow_diagram',
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
 ]

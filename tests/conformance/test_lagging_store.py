@@ -20,7 +20,9 @@ from backupkit.testing import lagging
 from backupkit.testing import store
 
 
-class LaggingStoreTest(store.StoreSuite, unittest.TestCase):
+class LaggingStoreTest(
+    store.StoreSuite, store.FullStoreSuite, unittest.TestCase
+):
     def setUp(self) -> None:
         self.medium = lagging.LaggingMedium(lag=7)
         super().setUp()

@@ -20,7 +20,9 @@ from backupkit.testing.memory import store as memory
 from backupkit.testing import store
 
 
-class MemoryStoreTest(store.StoreSuite, unittest.TestCase):
+class MemoryStoreTest(
+    store.StoreSuite, store.FullStoreSuite, unittest.TestCase
+):
     def setUp(self) -> None:
         self.medium = memory.Medium()
         super().setUp()

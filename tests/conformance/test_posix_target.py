@@ -21,7 +21,9 @@ from backupkit.testing import target
 from tests.conformance import places
 
 
-class PosixTargetTest(target.TargetSuite, unittest.TestCase):
+class PosixTargetTest(
+    target.TargetSuite, target.MissingTargetSuite, unittest.TestCase
+):
     def setUp(self) -> None:
         self.directory = places.directory(self)
         super().setUp()

@@ -23,6 +23,7 @@ from backupkit.testing.memory import store
 from backupkit.testing import roundtrip
 from backupkit.testing import sections
 from tests.conformance import places
+from tests.conformance import test_volume_target
 
 
 class _RoundTrip(roundtrip.RoundTripSuite):
@@ -34,6 +35,7 @@ class _RoundTrip(roundtrip.RoundTripSuite):
     def setUp(self) -> None:
         self.directory = places.directory(self)
         self.addCleanup(array.discard, self.directory)
+        self.addCleanup(array.discard, f'{self.directory}/place')
         self.addCleanup(store.discard, self.directory)
         super().setUp()
 
@@ -43,6 +45,10 @@ class _RoundTrip(roundtrip.RoundTripSuite):
         return sections.load_volume_driver(self.volume_driver, **options)
 
     def make_target(self) -> target_.Target:
+        if self.target_driver == 'volume':
+            return test_volume_target.load(
+                {'driver': 'memory', 'array': f'{self.directory}/place'}
+            )
         places = {'memory': 'medium', 'posix': 'backup_posix_path'}
         place = places[self.target_driver]
         options: dict[str, Any] = {place: f'{self.directory}/repository'}
@@ -69,3 +75,12 @@ class FileToMemoryTest(_RoundTrip, unittest.TestCase):
 class FileToPosixTest(_RoundTrip, unittest.TestCase):
     volume_driver = 'file'
     target_driver = 'posix'
+
+
+class MemoryToVolumeTest(_RoundTrip, unittest.TestCase):
+    target_driver = 'volume'
+
+
+class FileToVolumeTest(_RoundTrip, unittest.TestCase):
+    volume_driver = 'file'
+    target_driver = 'volume'

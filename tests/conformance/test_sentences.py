@@ -27,6 +27,7 @@ from backupkit.drivers import target
 from backupkit.drivers import volume
 from backupkit import errors
 from backupkit import model
+from backupkit.testing import exchange
 from backupkit.testing import roundtrip
 from backupkit.testing import store as store_suite
 from backupkit.testing import target as target_suite
@@ -34,9 +35,12 @@ from backupkit.testing import volume as volume_suite
 
 SUITES: list[type] = [
     store_suite.StoreSuite,
+    store_suite.FullStoreSuite,
     volume_suite.VolumeDriverSuite,
     target_suite.TargetSuite,
+    target_suite.MissingTargetSuite,
     roundtrip.RoundTripSuite,
+    exchange.ExchangeSuite,
 ]
 
 #: Sentences that no suite can test, and why.
@@ -44,6 +48,7 @@ EXEMPT = {
     'volume 4': 'that a method does not retry cannot be seen from outside',
     'VolumeDriver.check raises ConfigurationError': 'options are its own',
     'VolumeDriver.check raises SourceError': 'its storage cannot be taken',
+    'Target.use_backends': 'the loader has called it before the suite',
     'Target.check raises ConfigurationError': 'options are its own',
     'Target.check raises TargetError': 'its place cannot be taken away',
 }

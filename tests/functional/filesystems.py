@@ -23,7 +23,8 @@ from collections.abc import Sequence
 import os
 import subprocess
 import tempfile
-from typing import TYPE_CHECKING
+from typing import ClassVar, TYPE_CHECKING
+import unittest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
         def __call__(
             self, function: Callable[..., object], /, *args: object
         ) -> object: ...
+
+    _Case = unittest.TestCase
+else:
+    # A mixin must not run by itself.
+    _Case = object
 
 
 _MAKE = {
@@ -86,3 +92,20 @@ def loop_device(cleanup: Cleanup, size_bytes: int) -> tuple[str, str]:
     path = run(['losetup', '--find', '--show', image]).strip()
     cleanup(run, ['losetup', '--detach', path])
     return path, image
+
+
+class Mounted(_Case):
+    """A mixin: a file system of its own, and a path for each test."""
+
+    kind: ClassVar[str]
+    place: ClassVar[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.place = mounted(cls.addClassCleanup, cls.kind)
+
+    @property
+    def directory(self) -> str:
+        """A path there that nobody else uses."""
+        return os.path.join(self.place, self.id())

@@ -25,26 +25,11 @@ import unittest
 from backupkit import api
 from backupkit import catalog
 from backupkit import model
+from tests.functional import configuration
 
 _MIB = 1024**2
 #: Many small chunks and packs, so that there is much to be caught between.
-_CONFIGURATION = """\
-[DEFAULT]
-enabled_backends = local
-enabled_targets = repo
-default_target = repo
-state_path = {root}/state
-[catalog]
-connection = sqlite:///{root}/catalog.sqlite
-[backend:local]
-driver = file
-volumes_dir = {root}/volumes
-[target:repo]
-driver = posix
-backup_posix_path = {root}/repo
-chunk_size_bytes = 65536
-pack_size_bytes = 1048576
-"""
+_SMALL = 'chunk_size_bytes = 65536\npack_size_bytes = 1048576\n'
 
 
 class Stand(unittest.TestCase):
@@ -60,9 +45,7 @@ class Stand(unittest.TestCase):
         """Make the directories and the configuration."""
         self.root = root
         self.volumes = root / 'volumes'
-        self.volumes.mkdir()
-        (root / 'repo').mkdir()
-        (root / 'backupkit.conf').write_text(_CONFIGURATION.format(root=root))
+        configuration.write(root, _SMALL)
 
     def connect(self) -> api.Backupkit:
         """Return a new connection, as a process has it that starts now."""

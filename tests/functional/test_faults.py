@@ -188,11 +188,44 @@ class BrokenTargetTest(FaultTest):
         digest = self.fill()
         made = self.show(*_CREATE)
         systems.run('mount', '-o', 'remount,ro', str(repository))
-        self.fails(5, 'repo', *_CREATE)
-        self.fails(5, 'repo', 'backup', 'delete', made['id'], '--yes')
+        self.fails(5, 'read-only', 'backup', 'delete', made['id'], '--yes')
+        self.assert_still_good(made['id'], digest)
+        self.fails(5, 'read-only', *_CREATE)
         systems.run('mount', '-o', 'remount,rw', str(repository))
         self.call('doctor', '--clear', '--yes')
         self.assert_works(digest)
+        self.call('backup', 'delete', made['id'], '--yes')
+
+    def test_when_its_section_is_read_only_then_a_delete_is_refused(
+        self,
+    ) -> None:
+        digest = self.fill()
+        made = self.show(*_CREATE)
+        good = self.config.read_text()
+        self.option('target:repo', 'read_only = true')
+        delete = ('backup', 'delete', made['id'], '--yes')
+        self.fails(5, 'repo .*read_only', *delete)
+        self.assert_still_good(made['id'], digest)
+        self.config.write_text(good)
+        self.call(*delete)
+
+    def test_when_it_is_not_mounted_then_a_delete_is_refused(self) -> None:
+        digest = self.fill()
+        made = self.show(*_CREATE)
+        repository = self.root / 'repo'
+        repository.rename(self.root / 'away')
+        self.fails(5, 'mounted', 'backup', 'delete', made['id'], '--yes')
+        (self.root / 'away').rename(repository)
+        self.assert_still_good(made['id'], digest)
+
+    def assert_still_good(self, backup_id: str, digest: str) -> None:
+        """Check that a backup is listed as good, and restores."""
+        (row,) = self.show('backup', 'list')
+        self.assertEqual((backup_id, 'available'), (row['id'], row['status']))
+        self.show('backup', 'verify', backup_id, '--full')
+        self.show('backup', 'restore', backup_id, '--new', 'local:kept')
+        self.assertEqual(digest, self.digest('kept'))
+        self.assert_clean()
 
 
 class BrokenSourceTest(FaultTest):

@@ -21,7 +21,6 @@ import os
 import stat
 import struct
 import time
-from typing import ClassVar
 import unittest
 
 from backupkit.drivers import volume as volume_
@@ -36,19 +35,10 @@ _TIB = 1 << 40
 _PAGE = 4096
 
 
-class _ReflinkTests(volume.VolumeDriverSuite):
+class _ReflinkTests(volume.VolumeDriverSuite, filesystems.Mounted):
     """The whole suite, and what is particular to clones."""
 
-    kind: ClassVar[str]
-    place: ClassVar[str]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.place = filesystems.mounted(cls.addClassCleanup, cls.kind)
-
     def setUp(self) -> None:
-        self.directory = os.path.join(self.place, self.id())
         os.mkdir(self.directory)
         super().setUp()
 

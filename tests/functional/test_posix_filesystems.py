@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import os
-from typing import ClassVar
 import unittest
 
 from backupkit.copy import direct
@@ -29,20 +28,8 @@ from tests.functional import filesystems
 _PACK_BYTES = 4 << 20
 
 
-class _FilesystemTests(store.StoreSuite):
+class _FilesystemTests(store.StoreSuite, filesystems.Mounted):
     """The whole suite, and what only a real file system can do."""
-
-    kind: ClassVar[str]
-    place: ClassVar[str]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.place = filesystems.mounted(cls.addClassCleanup, cls.kind)
-
-    def setUp(self) -> None:
-        self.directory = os.path.join(self.place, self.id())
-        super().setUp()
 
     def make_store(self) -> store_.Store:
         return posix.PosixStore(self.directory)
@@ -116,6 +103,20 @@ class _FilesystemTests(store.StoreSuite):
 
 
 _SMALLEST = {'ext4': 64 << 20, 'xfs': 320 << 20, 'btrfs': 160 << 20}
+
+
+class FullFilesystemTest(store.FullStoreSuite, unittest.TestCase):
+    """The suite of a store that is full, in memory of its own."""
+
+    def make_store(self) -> store_.Store:
+        return posix.PosixStore(filesystems.scratch(self.addCleanup))
+
+    def make_small_store(self, room_bytes: int) -> store_.Store:
+        place = filesystems.scratch(self.addCleanup)
+        size = f'size={room_bytes}'
+        filesystems.run(['mount', '-t', 'tmpfs', '-o', size, 'none', place])
+        self.addCleanup(filesystems.run, ['umount', place])
+        return posix.PosixStore(place)
 
 
 class Ext4Test(_FilesystemTests, unittest.TestCase):

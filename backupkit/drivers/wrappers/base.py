@@ -59,6 +59,10 @@ class StoreWrapper(store.Store):
         """Hand the call on to the inner store."""
         self.inner.delete(name)
 
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Hand the call on to the inner store."""
+        self.inner.delete_many(names)
+
     def sweep(self) -> int:
         """Hand the call on to the inner store."""
         return self.inner.sweep()

@@ -98,6 +98,12 @@ class Logging(base.StoreWrapper):
         self.inner.delete(name)
         LOG.debug('target %s: delete %s', self._target, name)
 
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Delete and tell which."""
+        self.inner.delete_many(names)
+        for name in names:
+            LOG.debug('target %s: delete %s', self._target, name)
+
     def sweep(self) -> int:
         """Sweep and tell how much was removed."""
         removed = self.inner.sweep()

@@ -54,3 +54,7 @@ class CheckedNames(base.StoreWrapper):
     def delete(self, name: str) -> None:
         """Delete by a legal name."""
         self.inner.delete(store.check_name(name))
+
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Delete by legal names."""
+        self.inner.delete_many([store.check_name(name) for name in names])

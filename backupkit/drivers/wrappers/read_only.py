@@ -47,6 +47,13 @@ class ReadOnly(base.StoreWrapper):
         """
         raise self._refusal(f'delete {name}')
 
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Refuse it, even where there is nothing to delete.
+
+        :raises errors.TargetReadOnly: always
+        """
+        raise self._refusal(f'delete {len(names)} objects')
+
     def sweep(self) -> int:
         """Leave everything where it is."""
         return 0

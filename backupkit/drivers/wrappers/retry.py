@@ -43,8 +43,9 @@ T = TypeVar('T')
 class Retry(base.StoreWrapper):
     """Try calls that failed with a retryable error again, up to a deadline.
 
-    The pauses grow exponentially and are random below their bound. When
-    the deadline has passed, the last error leaves.
+    The pauses grow exponentially and are random below their bound; none is
+    shorter than what the store asks for. When the deadline has passed, or
+    the store asks for more than is left, the last error leaves.
 
     :param inner: the store that may fail
     :param deadline_seconds: time from the first failure of a call to the
@@ -138,6 +139,13 @@ class Retry(base.StoreWrapper):
         """Delete, with further tries."""
         self._call(lambda: self.inner.delete(name), f'delete {name}')
 
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Delete, with further tries: absent is fine."""
+        self._call(
+            lambda: self.inner.delete_many(names),
+            f'delete {len(names)} objects',
+        )
+
     def sweep(self) -> int:
         """Sweep, with further tries."""
         return self._call(self.inner.sweep, 'sweep')
@@ -146,7 +154,7 @@ class Retry(base.StoreWrapper):
         try:
             return operation()
         except errors.BackupkitError as error:
-            if not error.retryable:
+            if not _may_pass(error):
                 raise
             return self._call_again(operation, what, error)
 
@@ -169,12 +177,17 @@ class Retry(base.StoreWrapper):
                 raise failures.pop()
             return operation()
 
+        def is_over(state: tenacity.RetryCallState) -> bool:
+            return self._waiter.now() + _asked(state) >= end
+
+        def pause(state: tenacity.RetryCallState) -> float:
+            left = max(0.0, end - self._waiter.now())
+            return min(max(backoff(state), _asked(state)), left)
+
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_pass),
-            stop=lambda state: self._waiter.now() >= end,
-            wait=lambda state: min(
-                backoff(state), max(0.0, end - self._waiter.now())
-            ),
+            stop=is_over,
+            wait=pause,
             sleep=self._waiter.wait,
             before_sleep=lambda state: _warn(what, state),
             reraise=True,
@@ -182,7 +195,20 @@ class Retry(base.StoreWrapper):
 
 
 def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, errors.BackupkitError) and error.retryable
+    # A call that was given up has had its time, and has its memory still.
+    return (
+        isinstance(error, errors.BackupkitError)
+        and error.retryable
+        and not isinstance(error, errors.TargetStalled)
+    )
+
+
+def _asked(state: tenacity.RetryCallState) -> float:
+    """Return for how long the store asks to be left alone."""
+    error = state.outcome and state.outcome.exception()
+    if isinstance(error, errors.TargetUnavailable):
+        return error.retry_after_seconds
+    return 0.0
 
 
 def _warn(what: str, state: tenacity.RetryCallState) -> None:

@@ -16,14 +16,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import logging
 import threading
 
 from backupkit.drivers import store
 from backupkit.drivers.wrappers import base
 from backupkit.drivers.wrappers import waiting
 
+LOG = logging.getLogger(__name__)
+
 #: A bucket that was left alone holds what may flow in this time.
 BURST_SECONDS = 1.0
+
+#: Shorter waits are not worth a line in the log.
+TOLD_SECONDS = 10.0
 
 
 class TokenBucket:
@@ -95,4 +101,11 @@ class Throttle(base.StoreWrapper):
         self.inner.get_into(name, offset, buffers)
 
     def _take(self, size_bytes: int) -> None:
-        self._waiter.wait(self._bucket.reserve(size_bytes, self._waiter.now()))
+        seconds = self._bucket.reserve(size_bytes, self._waiter.now())
+        if seconds >= TOLD_SECONDS:
+            LOG.info(
+                'max_bytes_per_second holds %d bytes back for %.0f seconds',
+                size_bytes,
+                seconds,
+            )
+        self._waiter.wait(seconds)

@@ -21,7 +21,9 @@ import logging
 from oslo_config import cfg
 
 from backupkit.drivers import contract
+from backupkit.drivers import patience as patience_
 from backupkit.drivers import store
+from backupkit.drivers.wrappers import deadline
 from backupkit.drivers.wrappers import log
 from backupkit.drivers.wrappers import names
 from backupkit.drivers.wrappers import read_only
@@ -69,10 +71,17 @@ class Wrapping:
 
     :param target: name of the target, for messages
     :param section: the options of its section
+    :param patience: how long each call into the target may take
     """
 
-    def __init__(self, target: str, section: contract.Section) -> None:
+    def __init__(
+        self,
+        target: str,
+        section: contract.Section,
+        patience: patience_.Patience = patience_.ENDLESS,
+    ) -> None:
         self._target = target
+        self._patience = patience
         self._read_only: bool = section.read_only
         self._deadline_seconds: float = section.retry_deadline_seconds
         limit: int | None = section.max_bytes_per_second
@@ -85,7 +94,8 @@ class Wrapping:
     ) -> store.Store:
         """Return the store in its wrappers, the innermost first.
 
-        A throttle counts each try, so it lies within the retries.
+        A deadline counts the driver's own time alone, and a throttle counts
+        each try, so it lies within the retries.
 
         :param check: raises where a wait is to end, because the run stops
         """
@@ -94,6 +104,8 @@ class Wrapping:
         from backupkit.drivers.wrappers import retry
 
         waiter = waiting.Waiter(check) if check else waiting.Waiter()
+        if self._patience is not patience_.ENDLESS:
+            opened = deadline.Deadline(opened, self._patience, check)
         opened = names.CheckedNames(opened)
         if self._bucket:
             opened = throttle.Throttle(opened, self._bucket, waiter)

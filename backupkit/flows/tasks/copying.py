@@ -90,7 +90,7 @@ class Copy(step.Step):
         )
 
 
-class Record(step.Step):
+class Record(step.TargetStep):
     """Make the backup exist, and write it into the catalog.
 
     Has no ``revert``: whether it came to exist is settled by that of
@@ -99,14 +99,6 @@ class Record(step.Step):
 
     step_name = 'record'
     gives = keys.SUMMARY
-
-    def __init__(
-        self,
-        environment: environment_.Environment,
-        target: target_.Target,
-    ) -> None:
-        super().__init__(environment)
-        self._target = target
 
     def execute(
         self,
@@ -125,7 +117,9 @@ class Record(step.Step):
                 backup = self._target.revise(backup, consistent=False)
             catalog.begin_commit(run_id)
             with (
-                faults.suspending(self._target),
+                faults.suspending(
+                    self._target, always=ending.is_racy(self._target)
+                ),
                 faults.attributed(self._target),
             ):
                 self._target.commit(backup)

@@ -23,7 +23,6 @@ from taskflow.types import failure
 from backupkit import catalog as catalog_
 from backupkit.copy import raw
 from backupkit.drivers import target as target_
-from backupkit.drivers import volume as volume_
 from backupkit import errors
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
@@ -35,17 +34,8 @@ from backupkit import model
 Plain = Mapping[str, Any]
 
 
-class DestinationStep(step.Step):
+class DestinationStep(step.VolumeStep):
     """A task that prepares or settles the volume that is written."""
-
-    def __init__(
-        self,
-        environment: environment_.Environment,
-        driver: volume_.VolumeDriver,
-    ) -> None:
-        super().__init__(environment)
-        self._driver = driver
-        self._ledger = ledger_.Ledger(environment.catalog)
 
     def _thing(self, run_id: str, volume_id: str) -> ledger_.Thing:
         name = str(model.VolumeRef(self._driver.name, volume_id))

@@ -33,17 +33,8 @@ from backupkit import model
 Plain = Mapping[str, Any]
 
 
-class SourceStep(step.Step):
-    """A task that calls a volume driver and keeps the ledger."""
-
-    def __init__(
-        self,
-        environment: environment_.Environment,
-        driver: volume_.VolumeDriver,
-    ) -> None:
-        super().__init__(environment)
-        self._driver = driver
-        self._ledger = ledger_.Ledger(environment.catalog)
+class SourceStep(step.VolumeStep):
+    """A task that reads a volume."""
 
     def _delete_snapshot(self, run_id: str, snapshot: model.Snapshot) -> None:
         thing = ledger_.Thing(run_id, ledger_.SNAPSHOT, snapshot.name)

@@ -22,9 +22,12 @@ from typing import ClassVar
 from taskflow import task
 
 from backupkit.drivers import contract
+from backupkit.drivers import target as target_
+from backupkit.drivers import volume as volume_
 from backupkit import errors
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
+from backupkit.flows import ledger as ledger_
 
 LOG = logging.getLogger(__name__)
 
@@ -74,3 +77,28 @@ class Step(task.Task):  # type: ignore[misc]  # TaskFlow has no types
             )
             return False
         return True
+
+
+class VolumeStep(Step):
+    """A task that calls a volume driver and keeps the ledger."""
+
+    def __init__(
+        self,
+        environment: environment_.Environment,
+        driver: volume_.VolumeDriver,
+    ) -> None:
+        super().__init__(environment)
+        self._driver = driver
+        self._ledger = ledger_.Ledger(environment.catalog)
+
+
+class TargetStep(Step):
+    """A task that calls a target."""
+
+    def __init__(
+        self,
+        environment: environment_.Environment,
+        target: target_.Target,
+    ) -> None:
+        super().__init__(environment)
+        self._target = target

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 import datetime
 from typing import Any
 
@@ -23,7 +24,6 @@ from backupkit import catalog as catalog_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.flows import ending
-from backupkit.flows import environment as environment_
 from backupkit.flows import faults
 from backupkit.flows import keys
 from backupkit.flows import plain
@@ -33,19 +33,7 @@ from backupkit import model
 Plain = Mapping[str, Any]
 
 
-class TargetStep(step.Step):
-    """A task that calls a target."""
-
-    def __init__(
-        self,
-        environment: environment_.Environment,
-        target: target_.Target,
-    ) -> None:
-        super().__init__(environment)
-        self._target = target
-
-
-class Verify(TargetStep):
+class Verify(step.TargetStep):
     """Check what is kept of a backup."""
 
     step_name = 'verify'
@@ -100,23 +88,40 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
 
 
-class BeginDelete(step.Step):
-    """Note that the backup is going away.
+class BeginDelete(step.TargetStep):
+    """Note that the backup is going away, if its target can be reached.
 
-    From here on there is no way back, so the steps behind this one take
-    no heed of being asked to stop.
+    From here on the delete only goes forward, so the steps behind this one
+    take no heed of being asked to stop.
     """
 
     step_name = 'begin'
 
-    def execute(self, backup_id: str) -> None:
-        """Record the backup as being deleted."""
-        self._environment.catalog.update_backup(
-            backup_id, status=model.BackupStatus.DELETING
-        )
+    def execute(self, backup_id: str) -> str:
+        """Record the backup as being deleted; return what it was."""
+        with (
+            faults.attributed(self._target),
+            contextlib.suppress(errors.NotFound, errors.IntegrityError),
+        ):
+            self._target.show(backup_id)
+        catalog = self._environment.catalog
+        former = catalog.backup(backup_id).status
+        catalog.update_backup(backup_id, status=model.BackupStatus.DELETING)
+        return str(former)
+
+    def revert(self, backup_id: str, result: Any, flow_failures: Any) -> None:
+        """Record it as it was, where the target refused to delete it."""
+        if isinstance(result, str):
+            ending.spare(
+                self._environment.catalog,
+                self._target,
+                backup_id,
+                model.BackupStatus(result),
+                [failed.exception for failed in flow_failures.values()],
+            )
 
 
-class Delete(TargetStep):
+class Delete(step.TargetStep):
     """Make the backup not exist."""
 
     step_name = 'delete'

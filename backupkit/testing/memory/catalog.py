@@ -31,6 +31,7 @@ class _Run:
     backup_id: str
     repository_id: str
     live: bool = True
+    collects: bool = False
 
 
 class MemoryCoordinator:
@@ -51,15 +52,25 @@ class MemoryCoordinator:
 
     # What flows tell.
 
-    def begin(self, backup_id: str, repository_id: str = '') -> int:
+    def begin(
+        self,
+        backup_id: str,
+        repository_id: str = '',
+        *,
+        collects: bool = False,
+    ) -> int:
         """Register a run that works on a backup, and return its number.
 
         :param repository_id: empty where it is not known yet: the run then
             counts as live in every repository
+        :param collects: it is a collection, and ``backup_id`` the owner of
+            the packs that it makes
         """
         with self._lock:
             number = self.last_run() + 1
-            self._runs[number] = _Run(number, backup_id, repository_id)
+            self._runs[number] = _Run(
+                number, backup_id, repository_id, collects=collects
+            )
             return number
 
     def end(self, number: int) -> None:
@@ -131,7 +142,9 @@ class MemoryCoordinator:
             return {
                 run.backup_id
                 for run in self._there(repository_id)
-                if run.live and (upto is None or run.number <= upto)
+                if run.live
+                and (upto is None or run.number <= upto)
+                and not (run.collects and upto is not None)
             }
 
     def astray(self, repository_id: str) -> Collection[str]:

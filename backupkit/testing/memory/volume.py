@@ -47,6 +47,7 @@ class MemoryVolumeDriver(volume.VolumeDriver):
             new_reads_zero=True,
             in_use=True,
             fingerprint=True,
+            clone=True,
         )
     )
 
@@ -208,6 +209,18 @@ class MemoryVolumeDriver(volume.VolumeDriver):
             )
             return self.show(volume_id)
 
+    def clone(self, volume_id: str, source_id: str) -> model.Volume:
+        """Copy a volume, holes and all."""
+        array = self._array
+        with array.lock:
+            source = self._volume(source_id)
+            if volume_id in array.volumes:
+                raise errors.VolumeExists(
+                    f'volume {self.name}:{volume_id} exists already'
+                )
+            array.volumes[volume_id] = array_.StoredVolume(source.disk.copy())
+            return self.show(volume_id)
+
     def delete(self, volume_id: str) -> None:
         """Drop the volume and its checkpoints, unless it is attached."""
         array = self._array
@@ -256,7 +269,7 @@ class MemoryVolumeDriver(volume.VolumeDriver):
         key = uuid.uuid4().hex
         self._array.opened[key] = opened
         return model.Attachment(
-            f'/proc/self/fd/{opened.disk.fd}',
+            f'/dev/fd/{opened.disk.fd}',
             disk.size_bytes,
             read_only=not writable,
             handle={'opened': key},

@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+from backupkit.testing.store import filling
 from backupkit.testing.store import getting
 from backupkit.testing.store import listing
 from backupkit.testing.store import opening
@@ -36,8 +37,15 @@ class StoreSuite(
     racing.RaceTests,
     opening.OpenTests,
 ):
-    """All that the contract of a store promises.
+    """All that the contract of a store promises but for a full one.
 
-    The hook is :meth:`make_store`. A store that can be made so small that
-    it fills up defines ``make_small_store`` too.
+    The hook is :meth:`make_store`.
+    """
+
+
+class FullStoreSuite(filling.FullTests):
+    """What the contract promises of a store that is full.
+
+    For stores that a test can make so small that they fill up. The hooks
+    are :meth:`make_store` and :meth:`make_small_store`.
     """

@@ -154,3 +154,16 @@ class GetTests(case.StoreCase):
         self.store.delete('here')
         self.store.delete('here')
         self.store.delete('no/such/prefix')
+
+    def test_delete_many_when_some_are_missing_then_all_are_gone(self) -> None:
+        """Guards: Store.delete_many."""
+        names = [f'many/{number}' for number in range(5)]
+        for name in names:
+            self.store.put(name, [b'data'])
+        self.store.put('kept', [b'data'])
+        self.store.delete_many([])
+        self.store.delete_many(['no/such', *names, 'nor/this'])
+        self.store.delete_many(names)
+        for name in names:
+            self.assert_absent(name)
+        self.assert_holds('kept', b'data')

@@ -29,15 +29,6 @@ MANY_PARTS = 2500
 class PutTests(case.StoreCase):
     """Tests of ``put``."""
 
-    def make_small_store(self, room_bytes: int) -> store.Store | None:
-        """Return a store with room for so many bytes, or None.
-
-        An optional hook: how a store behaves when it is full can only be
-        tested where the test can make one that small. There may be room for
-        twice as much.
-        """
-        return None
-
     def test_put_when_it_returned_then_the_bytes_are_there(self) -> None:
         """Guards: Store.put, Store.get, Store.stat."""
         data = self.random.randbytes(100_000)
@@ -123,33 +114,3 @@ class PutTests(case.StoreCase):
             failing.wrap(self.store).put('again', [b'x' * 100_000])
         self.store.put('again', [b'y' * 50_000])
         self.assert_holds('again', b'y' * 50_000)
-
-    def test_put_when_store_is_full_then_nothing_is_left(self) -> None:
-        """Guards: Store.put raises TargetFull."""
-        room = 4 * 1024 * 1024
-        small = self.make_small_store(room)
-        if small is None:
-            self.skipTest('the hook make_small_store is not defined')
-        self.addCleanup(small.close)
-        self.store = small
-        small.put('kept', [b'k' * 4096])
-        with self.assertRaises(errors.TargetFull):
-            small.put('large', [b'l' * room, b'l' * room])
-        self.assert_absent('large')
-        small.put('small', [b's' * 4096])
-        self.assert_holds('small', b's' * 4096)
-        self.assert_holds('kept', b'k' * 4096)
-
-    def test_delete_when_store_is_full_then_makes_room(self) -> None:
-        """Guards: Store.delete, Store.put raises TargetFull."""
-        room = 4 * 1024 * 1024
-        small = self.make_small_store(room)
-        if small is None:
-            self.skipTest('the hook make_small_store is not defined')
-        self.addCleanup(small.close)
-        piece = [b'p' * (room // 4)]
-        with self.assertRaises(errors.TargetFull):
-            for number in range(9):
-                small.put(f'piece/{number}', piece)
-        small.delete('piece/0')
-        small.put('piece/again', piece)

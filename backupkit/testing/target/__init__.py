@@ -26,6 +26,7 @@ from backupkit.testing.target import committing
 from backupkit.testing.target import describing
 from backupkit.testing.target import failing
 from backupkit.testing.target import keeping
+from backupkit.testing.target import missing
 from backupkit.testing.target import stopping
 from backupkit.testing.target import transferring
 
@@ -38,8 +39,15 @@ class TargetSuite(
     transferring.TransferTests,
     failing.FaultTests,
 ):
-    """All that the contract of a target promises.
+    """All that the contract of a target promises, where its place is there.
 
-    The hook is :meth:`make_target`. A target whose place may be missing
-    defines ``make_missing_target`` too.
+    The hook is :meth:`make_target`.
+    """
+
+
+class MissingTargetSuite(missing.MissingTests):
+    """What the contract promises of a target whose place is not there.
+
+    For targets whose place may be missing: not mounted, say. The hooks are
+    :meth:`make_target` and :meth:`make_missing_target`.
     """

@@ -15,24 +15,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 
-from backupkit.drivers import target
-from backupkit import errors
 from backupkit import model
-from backupkit.repository import target as repository_target
 from backupkit.testing.target import case
 
 
 class DescribeTests(case.TargetCase):
     """Tests of ``check``, ``storage_identity``, ``show`` and ``list``."""
-
-    def make_missing_target(self) -> target.Target | None:
-        """Return a target whose place is not there, or None.
-
-        An optional hook, for targets whose place may be missing.
-        """
-        return None
 
     def test_init_when_called_then_only_stores_its_arguments(self) -> None:
         """Guards: Driver."""
@@ -77,6 +68,36 @@ class DescribeTests(case.TargetCase):
         self.cycle.backup(self.make_volume())
         self.assertEqual(identity, self.target.storage_identity())
 
+    def test_identity_when_volumes_must_be_elsewhere_then_known(self) -> None:
+        """Guards: TargetCapabilities.separate_storage."""
+        if self.effective.separate_storage:
+            self.assertIsNotNone(self.target.storage_identity())
+
+    def test_backup_when_there_is_little_to_use_then_restores(self) -> None:
+        """Guards: Target.set_environment."""
+        with tempfile.TemporaryDirectory() as cache:
+            self.target.set_environment(cache, 1, 64 << 20)
+            volume = self.make_volume()
+            self.cycle.backup(volume)
+            self.change(volume)
+            self.cycle.backup(volume)
+            self.assert_all_restore(volume)
+
+    def test_leftovers_when_not_committed_then_told(self) -> None:
+        """Guards: Target.leftovers, Target.abort."""
+        kept = self.make_volume()
+        self.cycle.backup(kept)
+        self.assertEqual([], list(self.target.leftovers()))
+        volume = self.make_volume(volume_id='other')
+        run = self.cycle.begin()
+        self.cycle.prepare(run, volume.describe(), volume.open)
+        if not self.effective.repository:
+            self.assertEqual([run.backup_id], list(self.target.leftovers()))
+        for backup_id in list(self.target.leftovers()):
+            self.assertTrue(self.target.abort(backup_id))
+        self.assertEqual([], list(self.target.leftovers()))
+        self.assert_all_restore(kept)
+
     def test_show_when_committed_then_tells_what_was_kept(self) -> None:
         """Guards: Target.show, BackupSummary."""
         volume = self.make_volume()
@@ -115,15 +136,3 @@ class DescribeTests(case.TargetCase):
     def test_list_when_place_is_empty_then_nothing_is_told(self) -> None:
         """Guards: Target.list."""
         self.assertEqual([], list(self.target.list()))
-
-    def test_open_when_place_is_missing_then_says_so(self) -> None:
-        """Guards: Target.backup raises TargetError."""
-        missing = self.make_missing_target()
-        if missing is None:
-            self.skipTest('the hook make_missing_target is not defined')
-        self.target = self.cycle.target = missing
-        with self.assertRaises(errors.TargetMissing):
-            self.cycle.backup(self.make_volume())
-        if isinstance(missing, repository_target.RepositoryTarget):
-            with self.assertRaises(errors.TargetMissing):
-                missing.open()

@@ -106,6 +106,66 @@ class CreateTests(case.VolumeCase):
             self.make_driver().delete(volume_id)
         self.assert_bytes(data, self.read(volume_id), volume_id)
 
+    def test_round_size_when_asked_then_volumes_can_have_it(self) -> None:
+        """Guards: VolumeDriver.round_size."""
+        if not self.effective.create:
+            return
+        for number, wanted in enumerate((1, 4097, case.SIZE)):
+            size = self.driver.round_size(wanted)
+            self.assertGreaterEqual(size, wanted)
+            self.assertEqual(size, self.driver.round_size(size))
+            self.assertLessEqual(size, self.size(wanted))
+            self.assertEqual(size, self.create(f'suite-least-{number}', size))
+
+    def test_clone_when_not_capable_then_not_supported(self) -> None:
+        """Guards: VolumeCapabilities.clone."""
+        if self.effective.clone:
+            return
+        source = self.make_volume(self.size(4096))
+        self.assert_not_supported(self.driver.clone, 'suite-clone', source)
+
+    def test_clone_when_both_are_written_then_each_has_its_own(self) -> None:
+        """Guards: VolumeCapabilities.clone, VolumeDriver.clone."""
+        if not self.effective.clone:
+            return
+        source, data = self.make_filled()
+        self.clone('suite-clone', source)
+        self.assert_bytes(data, self.read('suite-clone'), 'a fresh clone')
+        first = self.size(4096)
+        self.write(source, 0, b's' * first)
+        self.write('suite-clone', first, b'c' * first)
+        of_source = b's' * first + data[first:]
+        of_clone = data[:first] + b'c' * first + data[2 * first :]
+        self.assert_bytes(of_source, self.read(source), source)
+        self.assert_bytes(of_clone, self.read('suite-clone'), 'the clone')
+        self.driver.delete(source)
+        self.assert_bytes(of_clone, self.read('suite-clone'), 'the clone')
+
+    def test_clone_when_it_cannot_be_then_refused(self) -> None:
+        """Guards: VolumeDriver.clone raises VolumeExists,
+
+        VolumeDriver.clone raises VolumeNotFound.
+        """
+        if not self.effective.clone:
+            return
+        source, _ = self.make_filled()
+        taken, kept = self.make_filled()
+        with self.assertRaises(errors.VolumeExists):
+            self.make_driver().clone(taken, source)
+        self.assert_bytes(kept, self.read(taken), taken)
+        with self.assertRaises(errors.VolumeNotFound):
+            self.driver.clone('suite-clone', 'no-such-volume')
+        with self.assertRaises(errors.VolumeNotFound):
+            self.driver.show('suite-clone')
+
+    def clone(self, volume_id: str, source_id: str) -> None:
+        """Clone a volume for this test."""
+        made = self.driver.clone(volume_id, source_id)
+        self.addCleanup(self.driver.delete, volume_id)
+        self.assertEqual(volume_id, made.volume_id)
+        size = self.driver.show(source_id).size_bytes
+        self.assertEqual(size, made.size_bytes)
+
     def create(self, volume_id: str, size_bytes: int) -> int:
         """Create a volume for this test; return the size as it is told."""
         made = self.driver.create(volume_id, size_bytes)

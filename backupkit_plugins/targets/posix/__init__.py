@@ -62,19 +62,26 @@ class PosixTarget(target.RepositoryTarget):
         return [*super().get_options(), *OPTIONS]
 
     def check(self) -> capability.TargetCapabilities:
+        self.patience.call('check', self._check)
+        return self.capabilities
+
+    def open(self) -> store_.Store:
+        return store.PosixStore(self._path())
+
+    def storage_identity(self) -> model.StorageIdentity | None:
+        return self.patience.call('find its storage', self._identity)
+
+    def _check(self) -> None:
         path = self._path()
         if os.path.lexists(path) and not os.path.isdir(path):
             raise errors.ConfigurationError(
                 f'[target:{self.name}] backup_posix_path: {path} is not a '
                 'directory'
             )
-        with self.open():
-            return self.capabilities
+        with store.PosixStore(path) as opened:
+            opened.check_access(write=not self.section.read_only)
 
-    def open(self) -> store_.Store:
-        return store.PosixStore(self._path())
-
-    def storage_identity(self) -> model.StorageIdentity | None:
+    def _identity(self) -> model.StorageIdentity | None:
         path = self._path()
         for place in (path, os.path.dirname(path)):
             try:

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import errno
@@ -50,10 +50,18 @@ class Directories:
     Paths are legal object names or empty, which is the root.
 
     May be used by several threads at once.
+
+    :param check_root: raises where the descriptor of the root that was just
+        opened by its path is not what is expected there; given for what a
+        file server holds
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(
+        self, root: str, check_root: Callable[[int], None] | None = None
+    ) -> None:
         self._root_path = root
+        self._check_root = check_root
+        self._device: int | None = None
         self._lock = threading.Lock()
         self._open: collections.OrderedDict[str, _Directory] = (
             collections.OrderedDict()
@@ -85,6 +93,27 @@ class Directories:
                 self._drop(path)
                 path = path.rpartition('/')[0]
 
+    def reopen(self) -> None:
+        """Open everything anew next time, the root by its path.
+
+        Where another file system is by then, that is an error.
+        """
+        with self._lock:
+            for path in list(self._open):
+                self._drop(path)
+            root, self._root = self._root, None
+            if root is not None:
+                self._discard(root)
+
+    def refresh(self) -> None:
+        """Let the kernel ask a file server what is in the root by now.
+
+        It does when a directory is opened by its path. What it knows of
+        those below the root is renewed when they are opened from there.
+        """
+        if self._check_root is not None:
+            fsops.close(fsops.open_root(self._root_path))
+
     def lost(self) -> bool:
         """Tell whether the root was removed after it was opened."""
         root = self._root
@@ -101,13 +130,8 @@ class Directories:
 
     def close(self) -> None:
         """Close what is open, as soon as it is no longer lent."""
-        with self._lock:
-            self._closed = True
-            for path in list(self._open):
-                self._drop(path)
-            root, self._root = self._root, None
-            if root is not None:
-                self._discard(root)
+        self._closed = True
+        self.reopen()
 
     def _taken(self, path: str, *, create: bool) -> _Directory:
         with self._lock:
@@ -154,7 +178,16 @@ class Directories:
                 raise
             root = self._make_root()
         with _closed_on_error(root):
-            return _Directory(root, fsops.fstat(root).st_dev, settled=False)
+            device = fsops.fstat(root).st_dev
+            if self._check_root is not None:
+                self._check_root(root)
+            if self._device not in (None, device):
+                raise errors.TargetMissing(
+                    f'{self._root_path} lies on another file system than '
+                    'before: its mount was lost'
+                )
+            self._device = device
+            return _Directory(root, device, settled=False)
 
     def _make_root(self) -> int:
         parent, name = os.path.split(self._root_path)

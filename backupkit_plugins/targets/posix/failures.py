@@ -92,9 +92,31 @@ def _owner(path: str) -> str:
         except OSError:
             path = os.path.dirname(path)
             continue
-        mode = stat.S_IMODE(found.st_mode)
-        return (
-            f'; {path} is owned by uid {found.st_uid}, gid {found.st_gid} '
-            f'with mode {mode:04o}, and this process has uid {os.geteuid()}'
-        )
+        return f'; {_facts(path, found)}; {_cure(path, found)}'
     return ''
+
+
+def _facts(path: str, found: os.stat_result) -> str:
+    groups = sorted({os.getegid(), *os.getgroups()})
+    mode = stat.S_IMODE(found.st_mode)
+    return (
+        f'{path} is owned by uid {found.st_uid}, gid {found.st_gid} '
+        f'with mode {mode:04o}, and this process has uid {os.geteuid()} and '
+        f'gid {", ".join(map(str, groups))}'
+    )
+
+
+def _cure(path: str, found: os.stat_result) -> str:
+    """Tell the operator what would help: we never change an owner."""
+    user = os.geteuid()
+    if user == 0:
+        return (
+            'a file server may take root for nobody: run as the user who '
+            'owns it'
+        )
+    if found.st_uid == user:
+        return 'its owner needs mode 0770 or more'
+    return (
+        f'let uid {user} own it, or let one of these groups own it with mode '
+        '2770, where it is kept'
+    )

@@ -157,6 +157,11 @@ def lstat(directory: int, name: str) -> os.stat_result:
     return os.stat(name, dir_fd=directory, follow_symlinks=False)
 
 
+def access(directory: int, mode: int) -> bool:
+    """Tell whether this process may use an open directory so."""
+    return os.access('.', mode, dir_fd=directory, effective_ids=True)
+
+
 def listdir(directory: int) -> list[str]:
     """Return every name in a directory that was just opened."""
     return os.listdir(directory)

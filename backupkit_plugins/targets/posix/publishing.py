@@ -16,31 +16,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 import errno
 import os
 import stat
 
 from backupkit import errors
 from backupkit_plugins.targets.posix import fsops
+from backupkit_plugins.targets.posix import looking
 from backupkit_plugins.targets.posix import temporary
 from backupkit_plugins.targets.posix import writing
 
 
-def publish(directory: int, name: str, parts: Sequence[fsops.Buffer]) -> None:
+@dataclasses.dataclass(slots=True)
+class Attempts:
+    """What the attempts to put one object have done so far.
+
+    ``linked`` describes the file that was given its name, perhaps in vain.
+    """
+
+    linked: os.stat_result | None = None
+
+
+def publish(
+    directory: int,
+    name: str,
+    parts: Sequence[fsops.Buffer],
+    attempts: Attempts,
+) -> None:
     """Write an object into its open directory, under its last component.
 
     :raises FileExistsError: the name is taken, durably
     :raises FileNotFoundError: directory or temporary file were removed
     """
     leaf = name.rpartition('/')[2]
-    linked = False
-    if not _present(directory, name):
+    present = _present(directory, name)
+    # An attempt before this one came through after all.
+    linked = is_same(present, attempts.linked)
+    if present is None:
         with temporary.created(directory) as (temp, fd):
             size = writing.write(fd, parts)
             # Where this fails the pages may be lost and yet be called
             # clean: the file is given up and never synced again.
             fsops.fsync(fd)
-            _check_written(fd, size, name)
+            attempts.linked = _check_written(fd, size, name)
             linked = _link(directory, temp, name, fd)
             writing.forget(fd)
     try:
@@ -80,24 +99,33 @@ def _is(directory: int, leaf: str, fd: int) -> bool:
     return os.path.samestat(found, fsops.fstat(fd))
 
 
-def _present(directory: int, name: str) -> bool:
-    """Tell whether an object of that name is there.
+def is_same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
+    """Tell whether two descriptions are of one file, written only once."""
+    if one is None or other is None:
+        return False
+    return os.path.samestat(one, other) and (
+        (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+    )
+
+
+def _present(directory: int, name: str) -> os.stat_result | None:
+    """Describe the object of that name, or return None if none is there.
 
     :raises errors.TargetError: something else has the name
     """
     try:
-        found = fsops.lstat(directory, name.rpartition('/')[2])
+        found = looking.look(directory, name.rpartition('/')[2])
     except FileNotFoundError:
-        return False
+        return None
     if not stat.S_ISREG(found.st_mode):
         raise errors.TargetError(
             f'{name} cannot be written: something else than a file has '
             'that name'
         )
-    return True
+    return found
 
 
-def _check_written(fd: int, size_bytes: int, name: str) -> None:
+def _check_written(fd: int, size_bytes: int, name: str) -> os.stat_result:
     found = fsops.fstat(fd)
     if found.st_nlink == 0:
         raise FileNotFoundError(errno.ENOENT, 'swept', name)
@@ -106,3 +134,4 @@ def _check_written(fd: int, size_bytes: int, name: str) -> None:
             f'{name} cannot be written: of {size_bytes} bytes the file '
             f'system keeps {found.st_size}, under {found.st_nlink} names'
         )
+    return found

@@ -29,11 +29,15 @@ from backupkit import errors
 from backupkit_plugins.targets.posix import directories
 from backupkit_plugins.targets.posix import failures
 from backupkit_plugins.targets.posix import fsops
+from backupkit_plugins.targets.posix import looking
 from backupkit_plugins.targets.posix import publishing
 from backupkit_plugins.targets.posix import reading
 from backupkit_plugins.targets.posix import temporary
 from backupkit_plugins.targets.posix import walking
 
+# How often what was open is opened again by its path, because the file
+# server says that it is stale.
+_REOPENED = 3
 # How often a put starts again because a delete has just removed the empty
 # directory under it, or a sweep its temporary file.
 _PUT_ATTEMPTS = 16
@@ -49,6 +53,9 @@ class PosixStore(store.Store):
     root is made by the first put, if only its last component is missing.
 
     :param root: an absolute path
+    :param check_root: raises where a descriptor of the root is not what is
+        expected there; given for a mounted share, of which the kernel may
+        know what is old
     :raises errors.TargetMissing: neither it nor its parent exists
     """
 
@@ -56,13 +63,14 @@ class PosixStore(store.Store):
         list_complete=True, put_if_absent=True
     )
 
-    def __init__(self, root: str) -> None:
+    def __init__(
+        self, root: str, check_root: Callable[[int], None] | None = None
+    ) -> None:
         self._root = root
-        self._directories = directories.Directories(root)
+        self._directories = directories.Directories(root, check_root)
         with self._translated('open', ''):
             try:
-                with self._directories.opened(''):
-                    pass
+                self._fresh(self._open_root)
             except FileNotFoundError as exc:
                 parent = os.path.dirname(root)
                 if not os.path.isdir(parent):
@@ -71,15 +79,35 @@ class PosixStore(store.Store):
                         'is something not mounted?'
                     ) from exc
 
+    def check_access(self, *, write: bool) -> None:
+        """Ask whether this process may work here, and change nothing.
+
+        :raises errors.TargetError: it may not; tells who may, and the cure
+        """
+        access = os.R_OK | os.X_OK | (os.W_OK if write else 0)
+        with self._translated('use', ''):
+            try:
+                with self._directories.opened('') as fd:
+                    allowed = fsops.access(fd, access)
+            except FileNotFoundError:
+                # The first put makes it.
+                return
+            if not allowed:
+                raise PermissionError(errno.EACCES, 'permission denied')
+
     def put(self, name: str, parts: Sequence[store.Buffer]) -> None:
         directory, _ = _split(name)
+        attempts = publishing.Attempts()
 
-        def put(fd: int) -> None:
-            publishing.publish(fd, name, parts)
+        def publish(fd: int) -> None:
+            publishing.publish(fd, name, parts, attempts)
+
+        def put() -> None:
+            self._in_directory(directory, publish, create=True)
 
         with self._translated('write', name):
             try:
-                self._in_directory(directory, put, create=True)
+                self._fresh(put)
             except FileExistsError as exc:
                 raise errors.ObjectExists(f'{name} exists already') from exc
             except (OSError, errors.TargetError):
@@ -89,38 +117,45 @@ class PosixStore(store.Store):
     def get(
         self, name: str, offset: int = 0, length: int | None = None
     ) -> bytes:
-        with self._object(name) as (fd, size):
+        def read(fd: int, size: int) -> bytes:
             wanted = size - offset if length is None else length
             _check_range(name, size, offset, wanted)
             data = reading.read(fd, wanted, offset)
             _check_range(name, offset + len(data), offset, wanted)
-        return data
+            return data
+
+        return self._of_object(name, read)
 
     def get_into(
         self, name: str, offset: int, buffers: Sequence[bytearray | memoryview]
     ) -> None:
         wanted = sum(len(buffer) for buffer in buffers)
-        with self._object(name) as (fd, size):
+
+        def read(fd: int, size: int) -> None:
             _check_range(name, size, offset, wanted)
             done = reading.read_into(fd, buffers, offset)
             _check_range(name, offset + done, offset, wanted)
+
+        self._of_object(name, read)
 
     def stat(self, name: str) -> store.ObjectStat:
         directory, leaf = _split(name)
 
         def look(fd: int) -> os.stat_result:
-            return fsops.lstat(fd, leaf)
+            return looking.look(fd, leaf)
 
         with self._translated('stat', name):
             with self._absent_raises(name):
-                found = self._in_directory(directory, look)
+                found = self._fresh(
+                    lambda: self._in_directory(directory, look)
+                )
             _check_file(name, found)
         return store.ObjectStat(name, found.st_size)
 
     def list(self, prefix: str = '') -> Iterator[store.ObjectStat]:
         path = store.check_prefix(prefix).removesuffix('/')
         with self._translated('list', prefix):
-            self._check_root()
+            self._fresh(self._check_root)
             for listing in walking.walk(self._directories, path):
                 for leaf, found in listing.entries.items():
                     name = f'{listing.path}/{leaf}'.removeprefix('/')
@@ -136,7 +171,7 @@ class PosixStore(store.Store):
 
         with self._translated('delete', name):
             try:
-                self._in_directory(directory, remove)
+                self._fresh(lambda: self._in_directory(directory, remove))
             except (FileNotFoundError, NotADirectoryError):
                 self._check_root()
                 # Whoever removed it may have died before this.
@@ -149,7 +184,7 @@ class PosixStore(store.Store):
     def sweep(self) -> int:
         swept = 0
         with self._translated('sweep', ''):
-            self._check_root()
+            self._fresh(self._check_root)
             for listing in walking.walk(self._directories, ''):
                 left = len(listing.entries)
                 for leaf, found in listing.entries.items():
@@ -167,23 +202,44 @@ class PosixStore(store.Store):
     def close(self) -> None:
         self._directories.close()
 
-    @contextlib.contextmanager
-    def _object(self, name: str) -> Iterator[tuple[int, int]]:
-        """Lend an object's descriptor and its size."""
+    def _open_root(self) -> None:
+        with self._directories.opened(''):
+            pass
+
+    def _of_object(self, name: str, action: Callable[[int, int], _T]) -> _T:
+        """Run an action with an object's descriptor and its size."""
         directory, leaf = _split(name)
 
         def open_file(fd: int) -> int:
             return fsops.open_file(fd, leaf)
 
-        with self._translated('read', name):
+        def run() -> _T:
             with self._absent_raises(name):
                 fd = self._in_directory(directory, open_file)
             try:
                 found = fsops.fstat(fd)
                 _check_file(name, found)
-                yield fd, found.st_size
+                return action(fd, found.st_size)
             finally:
                 fsops.close(fd)
+
+        with self._translated('read', name):
+            return self._fresh(run)
+
+    def _fresh(self, action: Callable[[], _T]) -> _T:
+        """Run an action, and again from the root's path where that was stale.
+
+        A file server says so of what was removed or exported anew while it
+        was open here.
+        """
+        for _ in range(_REOPENED):
+            try:
+                return action()
+            except OSError as exc:
+                if exc.errno != errno.ESTALE:
+                    raise
+                self._directories.reopen()
+        return action()
 
     def _in_directory(
         self,
@@ -201,10 +257,9 @@ class PosixStore(store.Store):
             try:
                 with self._directories.opened(directory, create=create) as fd:
                     return action(fd)
-            except OSError as exc:
-                if exc.errno not in (errno.ENOENT, errno.ESTALE):
-                    raise
+            except FileNotFoundError:
                 self._directories.forget(directory)
+                self._directories.refresh()
         with self._directories.opened(directory, create=create) as fd:
             return action(fd)
 

@@ -52,11 +52,12 @@ def created(directory: int) -> Iterator[tuple[str, int]]:
             raise FileNotFoundError(errno.ENOENT, 'swept', name)
         yield name, fd
     finally:
+        # Closed first: NFS only renames what is unlinked while it is open.
+        with contextlib.suppress(OSError):
+            fsops.close(fd)
         # What cannot be removed now is left to a sweep.
         with contextlib.suppress(OSError):
             fsops.unlink(directory, name)
-        with contextlib.suppress(OSError):
-            fsops.close(fd)
 
 
 def remove_leftover(directory: int, name: str) -> bool:

@@ -15,8 +15,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import dataclasses
+import errno
+import functools
 import os
 import stat
 
@@ -24,6 +26,10 @@ from backupkit.drivers import store
 from backupkit import errors
 from backupkit_plugins.targets.posix import directories as directories_
 from backupkit_plugins.targets.posix import fsops
+
+
+#: How often a directory is opened again, because what was open is stale.
+REOPENED = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,13 +53,18 @@ def walk(
     """
     # What is kept open may have been removed and made anew by others.
     directories.forget(path)
-    try:
+    directories.refresh()
+
+    def open_top() -> int:
         with directories.opened(path) as kept:
-            fd = fsops.open_directory(kept, '.')
+            return fsops.open_directory(kept, '.')
+
+    try:
+        fd, entries = _opened(open_top, directories.reopen)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        yield from _walk(fd, path)
+        yield from _walk(fd, path, entries)
     finally:
         fsops.close(fd)
 
@@ -67,23 +78,50 @@ def legal(name: str) -> bool:
     return True
 
 
-def _walk(fd: int, path: str) -> Iterator[Listing]:
-    entries = _entries(fd)
+def _opened(
+    open_directory: Callable[[], int], freshen: Callable[[], None]
+) -> tuple[int, dict[str, os.stat_result]]:
+    """Open a directory and read it, and again where it is stale.
+
+    :param freshen: called before it is opened again
+    """
+    for left in reversed(range(REOPENED + 1)):
+        fd = -1
+        try:
+            fd = open_directory()
+            return fd, _entries(fd)
+        except BaseException as exc:
+            if fd >= 0:
+                fsops.close(fd)
+            stale = isinstance(exc, OSError) and exc.errno == errno.ESTALE
+            if not stale or not left:
+                raise
+            freshen()
+    raise AssertionError('unreachable')
+
+
+def _walk(
+    fd: int, path: str, entries: dict[str, os.stat_result]
+) -> Iterator[Listing]:
     yield Listing(path, fd, entries)
     for name, found in entries.items():
         below = f'{path}/{name}' if path else name
         if not stat.S_ISDIR(found.st_mode) or not legal(below):
             continue
+        open_sub = functools.partial(_open_below, fd, name, below)
         try:
-            sub = fsops.open_directory(fd, name)
+            sub, inside = _opened(open_sub, _nothing)
         except (FileNotFoundError, NotADirectoryError):
             # Pruned meanwhile, or replaced by a link.
             continue
         try:
-            _check_device(fd, sub, below)
-            yield from _walk(sub, below)
+            yield from _walk(sub, below, inside)
         finally:
             fsops.close(sub)
+
+
+def _nothing() -> None:
+    """Do nothing: the directory above is open and is not stale."""
 
 
 def _entries(fd: int) -> dict[str, os.stat_result]:
@@ -96,9 +134,16 @@ def _entries(fd: int) -> dict[str, os.stat_result]:
     return entries
 
 
-def _check_device(fd: int, sub: int, path: str) -> None:
-    if fsops.fstat(fd).st_dev != fsops.fstat(sub).st_dev:
+def _open_below(parent: int, name: str, path: str) -> int:
+    """Open a directory that lies on the file system of its parent."""
+    fd = fsops.open_directory(parent, name)
+    try:
+        if fsops.fstat(parent).st_dev == fsops.fstat(fd).st_dev:
+            return fd
         raise errors.TargetError(
             f'{path} lies on another file system than the target: nothing '
             'may be mounted below it'
         )
+    except BaseException:
+        fsops.close(fd)
+        raise

@@ -23,6 +23,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import stat
 from typing import ClassVar
 
 from oslo_config import cfg
@@ -39,8 +40,6 @@ from backupkit_plugins.volumes.file import paths
 from backupkit_plugins.volumes.file import reflink
 from backupkit_plugins.volumes.file import usage
 
-#: FS_IOC_GETVERSION of 64-bit Linux, ioctl_iflags(2): tells an inode from
-#: its next user.
 _OPTIONS = [
     cfg.StrOpt(
         'volumes_dir',
@@ -77,6 +76,7 @@ class FileVolumeDriver(volume.VolumeDriver):
             new_reads_zero=True,
             in_use=True,
             fingerprint=True,
+            clone=True,
         )
     )
 
@@ -93,7 +93,9 @@ class FileVolumeDriver(volume.VolumeDriver):
         for path in self.section.allowed_devices:
             if not os.path.isabs(path):
                 raise self._wrong('allowed_devices', f'{path} is relative')
-        cloning = bool(root) and reflink.works_in(root)
+        # Which volumes these are, show() tells: images may lie on several
+        # file systems.
+        cloning = bool(root) and reflink.works_below(root)
         return capability.VolumeCapabilities(
             snapshots=cloning,
             online_snapshots=cloning,
@@ -102,6 +104,7 @@ class FileVolumeDriver(volume.VolumeDriver):
             new_reads_zero=bool(root),
             in_use=bool(root),
             fingerprint=True,
+            clone=cloning,
         )
 
     @property
@@ -163,12 +166,11 @@ class FileVolumeDriver(volume.VolumeDriver):
 
     @contextlib.contextmanager
     def _opened(self, volume_id: str, flags: int) -> Iterator[int]:
-        with self._place(volume_id) as (directory, name):
-            fd = paths.open_regular(directory, name, flags)
-            try:
-                yield fd
-            finally:
-                os.close(fd)
+        with (
+            self._place(volume_id) as (directory, name),
+            paths.opened(directory, name, flags) as fd,
+        ):
+            yield fd
 
     def list(self) -> Iterator[model.Volume]:
         if self._root:
@@ -180,16 +182,23 @@ class FileVolumeDriver(volume.VolumeDriver):
     def show(self, volume_id: str) -> model.Volume:
         if self._is_device(volume_id):
             return device.describe(volume_id)
-        with self._opened(volume_id, os.O_RDONLY) as fd:
-            told = images.describe(volume_id, fd)
-            return dataclasses.replace(told, in_use=usage.is_written(fd))
+        with (
+            self._place(volume_id) as (directory, name),
+            paths.opened(directory, name, os.O_RDONLY) as fd,
+        ):
+            return dataclasses.replace(
+                images.describe(volume_id, fd),
+                in_use=usage.is_written(fd),
+                snapshots=reflink.works_in(directory),
+            )
 
     def attach(
         self, volume_id: str, snapshot: model.Snapshot | None
     ) -> model.Attachment:
         if self._is_device(volume_id):
             found = device.describe(volume_id)
-            return model.Attachment(volume_id, found.size_bytes)
+            path = os.path.realpath(volume_id)
+            return model.Attachment(path, found.size_bytes)
         with self._place(volume_id) as (directory, file):
             name = file
             if snapshot:
@@ -207,9 +216,8 @@ class FileVolumeDriver(volume.VolumeDriver):
                 raise errors.InUse(
                     f'{volume_id} is mounted or part of another device'
                 )
-            return model.Attachment(
-                volume_id, found.size_bytes, read_only=False
-            )
+            path = os.path.realpath(volume_id)
+            return model.Attachment(path, found.size_bytes, read_only=False)
         with self._opened(volume_id, os.O_RDWR) as fd:
             if usage.is_open(fd):
                 raise errors.InUse(f'volume {volume_id} is open elsewhere')
@@ -224,7 +232,9 @@ class FileVolumeDriver(volume.VolumeDriver):
         if not attachment.size_bytes:
             return
         try:
-            fd = os.open(attachment.path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(
+                attachment.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            )
         except OSError as exc:
             raise paths.explain(attachment.path, exc) from exc
         try:
@@ -236,7 +246,7 @@ class FileVolumeDriver(volume.VolumeDriver):
         path = attachment.path
         try:
             told = os.stat(path, follow_symlinks=False)
-            if path in self.section.allowed_devices:
+            if stat.S_ISBLK(told.st_mode):
                 return device.fingerprint(path)
         except OSError as exc:
             raise paths.explain(path, exc) from exc
@@ -252,14 +262,8 @@ class FileVolumeDriver(volume.VolumeDriver):
                 f'{self.name} cannot make snapshots'
             )
         with self._place(volume_id) as (directory, file):
-            try:
+            with self._cloning():
                 reflink.make(directory, file, name)
-            except OSError as exc:
-                if exc.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL):
-                    raise errors.NotSupported(
-                        f'the file system of {self._root} cannot clone files'
-                    ) from exc
-                raise
             clone = reflink.name_of(file, name)
             fd = paths.open_regular(directory, clone, os.O_RDONLY)
             size = os.fstat(fd).st_size
@@ -281,26 +285,38 @@ class FileVolumeDriver(volume.VolumeDriver):
         if not 0 <= size_bytes < 1 << 63:
             raise errors.UsageError(f'no file has {size_bytes} bytes')
         with self._place(volume_id, create=True) as (directory, name):
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            try:
-                fd = os.open(
-                    name, flags | os.O_CLOEXEC, 0o660, dir_fd=directory
-                )
-            except FileExistsError as exc:
-                raise errors.VolumeExists(
-                    f'volume {volume_id} exists already'
+            return images.make(
+                volume_id,
+                directory,
+                name,
+                lambda fd: os.ftruncate(fd, size_bytes),
+            )
+
+    def clone(self, volume_id: str, source_id: str) -> model.Volume:
+        if volume_id.startswith('/') or source_id.startswith('/'):
+            raise errors.NotSupported('a block device cannot be cloned')
+        with (
+            self._opened(source_id, os.O_RDONLY) as source,
+            self._place(volume_id, create=True) as (directory, name),
+            self._cloning(),
+        ):
+            return images.make(
+                volume_id,
+                directory,
+                name,
+                lambda fd: reflink.share(fd, source),
+            )
+
+    @contextlib.contextmanager
+    def _cloning(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            if exc.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL):
+                raise errors.NotSupported(
+                    'its file system cannot clone files'
                 ) from exc
-            try:
-                os.fchmod(fd, 0o660)
-                os.ftruncate(fd, size_bytes)
-                os.fsync(fd)
-                os.fsync(directory)
-                return images.describe(volume_id, fd)
-            except OSError:
-                os.unlink(name, dir_fd=directory)
-                raise
-            finally:
-                os.close(fd)
+            raise
 
     def delete(self, volume_id: str) -> None:
         if volume_id.startswith('/'):

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import fcntl
@@ -53,6 +53,35 @@ def below(path: str, prefix: str = '') -> Iterator[model.Volume]:
         elif entry.is_file(follow_symlinks=False):
             with contextlib.suppress(FileNotFoundError):
                 yield _listed(name, entry.stat(follow_symlinks=False))
+
+
+def make(
+    volume_id: str, directory: int, name: str, fill: Callable[[int], object]
+) -> model.Volume:
+    """Make an image file, durably, and describe it.
+
+    :param fill: gives the new file, open for writing, its size and bytes
+    :raises errors.VolumeExists: the name is taken
+    :raises OSError: it failed; there is no such file
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        fd = os.open(name, flags | os.O_CLOEXEC, 0o660, dir_fd=directory)
+    except FileExistsError as exc:
+        raise errors.VolumeExists(
+            f'volume {volume_id} exists already'
+        ) from exc
+    try:
+        os.fchmod(fd, 0o660)
+        fill(fd)
+        os.fsync(fd)
+        os.fsync(directory)
+        return describe(volume_id, fd)
+    except OSError:
+        os.unlink(name, dir_fd=directory)
+        raise
+    finally:
+        os.close(fd)
 
 
 def describe(volume_id: str, fd: int) -> model.Volume:

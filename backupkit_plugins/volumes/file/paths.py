@@ -22,11 +22,15 @@ from collections.abc import Iterator
 import contextlib
 import errno
 import os
+import pathlib
+import re
 import stat
 
 from backupkit import errors
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_OCTAL = re.compile(rb'\\([0-7]{3})')
 
 #: Longest id of a volume, in characters.
 _LIMIT = 1000
@@ -49,6 +53,22 @@ def components(volume_id: str) -> list[str]:
             'allowed_devices lists'
         )
     return parts
+
+
+def file_systems(root: str) -> Iterator[str]:
+    """Yield a directory, and what is mounted somewhere below it.
+
+    Source: proc(5), /proc/pid/mountinfo; white space in it is in octal.
+    """
+    yield root
+    base = os.path.realpath(root).rstrip('/') + '/'
+    mounts = pathlib.Path('/proc/self/mountinfo').read_bytes()
+    for line in mounts.splitlines():
+        place = _OCTAL.sub(
+            lambda found: bytes([int(found[1], 8)]), line.split()[4]
+        )
+        if os.fsdecode(place).startswith(base):
+            yield os.fsdecode(place)
 
 
 @contextlib.contextmanager
@@ -101,6 +121,16 @@ def open_regular(fd: int, name: str, flags: int) -> int:
         os.close(opened)
         raise OSError(errno.ELOOP, 'not a regular file', name)
     return opened
+
+
+@contextlib.contextmanager
+def opened(fd: int, name: str, flags: int) -> Iterator[int]:
+    """Open a regular file in a directory, until the block is left."""
+    file = open_regular(fd, name, flags)
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 def explain(volume_id: str, exc: OSError) -> errors.SourceError:

@@ -33,20 +33,40 @@ _NAME = re.compile('[A-Za-z0-9][A-Za-z0-9._-]{0,99}')
 _MODE = 0o600
 
 
-def works_in(path: str) -> bool:
+def works_below(root: str) -> bool:
+    """Tell whether there is any place for images where it works."""
+    for path in paths.file_systems(root):
+        with (
+            contextlib.suppress(OSError),
+            paths.directory(path, []) as directory,
+        ):
+            if works_in(directory):
+                return True
+    return False
+
+
+def works_in(directory: int) -> bool:
     """Tell whether files in a directory can be cloned; leaves nothing."""
     flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
     with contextlib.ExitStack() as stack:
         try:
-            one = os.open(path, flags, 0o600)
+            one = os.open('.', flags, 0o600, dir_fd=directory)
             stack.callback(os.close, one)
-            two = os.open(path, flags, 0o600)
+            two = os.open('.', flags, 0o600, dir_fd=directory)
             stack.callback(os.close, two)
             os.write(one, bytes(4096))
             fcntl.ioctl(two, _FICLONE, one)
         except OSError:
             return False
     return True
+
+
+def share(fd: int, source: int) -> None:
+    """Make a file hold what another one holds, in the same blocks.
+
+    :raises OSError: as the system says
+    """
+    fcntl.ioctl(fd, _FICLONE, source)
 
 
 def name_of(volume: str, snapshot: str) -> str:

@@ -21,7 +21,9 @@ from backupkit.testing import store as suite
 from backupkit_example import store
 
 
-class SqliteStoreTest(suite.StoreSuite, unittest.TestCase):
+class SqliteStoreTest(
+    suite.StoreSuite, suite.FullStoreSuite, unittest.TestCase
+):
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)

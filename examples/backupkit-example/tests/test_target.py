@@ -21,7 +21,9 @@ from backupkit.testing import sections
 from backupkit.testing import target as suite
 
 
-class SqliteTargetTest(suite.TargetSuite, unittest.TestCase):
+class SqliteTargetTest(
+    suite.TargetSuite, suite.MissingTargetSuite, unittest.TestCase
+):
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)

@@ -37,7 +37,7 @@ _BACKUP_MOVES = {
     'available': '--yy-y-',
     'damaged': '--yy-y-',
     'error': '--y-yy-',
-    'deleting': '-----yy',
+    'deleting': '--yyyyy',
     'deleted': '------y',
 }
 _RUN_ORDER = list(_RUN_MOVES)

@@ -131,6 +131,7 @@ class MainTest(program.ProgramTest):
             ['backup', 'list', '-f', 'xml'],
             ['--progress', 'loud', 'backup', 'list'],
             ['backup', 'list', '-c', 'nothing'],
+            ['backup', 'list', '--sort-column', 'nothing'],
         ):
             self.kit.list_backups.return_value = []
             self.assertEqual(2, self.call(*argv).code, argv)

@@ -15,6 +15,7 @@
 import io
 import json
 import os
+import threading
 import unittest
 from unittest import mock
 
@@ -67,6 +68,7 @@ class ProgressTest(unittest.TestCase):
                 'rate_bytes_per_second': 10.0 * _MIB,
                 'percent': 20.0,
                 'eta_seconds': 8.0,
+                'waiting_seconds': 0.0,
             },
             json.loads(lines[1]),
         )
@@ -161,6 +163,63 @@ class ProgressTest(unittest.TestCase):
         self.assertEqual(
             'validate: 20 of 100, 0:00:40 left\n', self.stream.getvalue()
         )
+
+    def beat(self, mode: str, step: str, *seconds: float) -> str:
+        """Begin a step, and let it wait so long from beat to beat."""
+        with progress.reporting(mode, self.stream, self.clock) as report:
+            assert report is not None
+            control = control_.Control(report)
+            control.start(step, 100 * _MIB if step == 'copy' else 0)
+            if step == 'copy':
+                self.clock.now += 10
+                control.advance(10 * _MIB)
+            for pause in seconds:
+                self.clock.now += pause
+                report.beat()
+        return self.stream.getvalue()
+
+    def test_when_nothing_moves_then_a_log_tells_that_it_waits(self) -> None:
+        text = self.beat('line', 'copy', 6.0, 4.0, 9.0, 1.0)
+        self.assertEqual(
+            'copy: 10.0 % of 100.0 MiB, 1.0 MiB/s, 0:01:30 left\n'
+            'copy: 10.0 % of 100.0 MiB, 512.0 KiB/s, waiting for 0:00:10, '
+            '0:03:00 left\n'
+            'copy: 10.0 % of 100.0 MiB, 341.3 KiB/s, waiting for 0:00:20, '
+            '0:04:30 left\n',
+            text,
+        )
+
+    def test_when_a_step_counts_nothing_then_it_tells_that_it_waits(
+        self,
+    ) -> None:
+        self.assertEqual(
+            'snapshot: waiting for 0:00:10\n',
+            self.beat('line', 'snapshot', 5.0, 5.0),
+        )
+
+    def test_when_nothing_moves_then_json_tells_how_long(self) -> None:
+        lines = self.beat('json', 'copy', 0.5, 1.0, 1.0).splitlines()
+        waited = [json.loads(line)['waiting_seconds'] for line in lines]
+        self.assertEqual([0.0, 0.0, 1.5, 2.5], waited)
+
+    def test_when_it_beats_then_a_thread_does_until_the_end(self) -> None:
+        reporter = mock.create_autospec(progress.Reporter, instance=True)
+        beaten = threading.Event()
+        reporter.beat.side_effect = beaten.set
+        with (
+            mock.patch.object(progress, 'BEAT_SECONDS', 0.001),
+            progress.beating(reporter),
+        ):
+            self.assertTrue(beaten.wait(60))
+        count = reporter.beat.call_count
+        names = [thread.name for thread in threading.enumerate()]
+        self.assertNotIn('progress', names)
+        self.assertEqual(count, reporter.beat.call_count)
+
+    def test_when_nothing_is_reported_then_nothing_beats(self) -> None:
+        with progress.beating(None):
+            names = [thread.name for thread in threading.enumerate()]
+            self.assertNotIn('progress', names)
 
     def test_when_none_is_asked_for_then_nothing_is_reported(self) -> None:
         with progress.reporting('none', self.stream, self.clock) as report:

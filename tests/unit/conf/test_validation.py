@@ -49,6 +49,10 @@ _OPTIONS: dict[tuple[str, str], list[cfg.Opt]] = {
             'backup_posix_path', deprecated_name='backup_path', required=True
         ),
     ],
+    ('target', 'volume'): [
+        cfg.StrOpt('driver'),
+        cfg.StrOpt('backend', required=True),
+    ],
 }
 
 
@@ -264,3 +268,37 @@ class OptsTest(unittest.TestCase):
         opts.register(loaded)
         loaded([])
         self.assertEqual(256 * 1024**2, loaded.max_memory_bytes)
+
+
+_PLACE = """
+    [DEFAULT]
+    enabled_targets = vault
+    enabled_backends =
+    [backend:place]
+    driver = file
+    volumes_dir = /srv/place
+    [target:vault]
+    driver = volume
+    backend = place
+"""
+
+
+class UsedBackendTest(unittest.TestCase):
+    def problems(self, text: str) -> list[str]:
+        """Return all that is told of a configuration."""
+        with tempfile.NamedTemporaryFile('w', suffix='.conf') as file:
+            file.write(textwrap.dedent(text))
+            file.flush()
+            found = conf.problems(conf.load([file.name]), _driver_options)
+        return [str(problem) for problem in found]
+
+    def test_section_when_a_target_uses_it_then_is_used(self) -> None:
+        self.assertEqual([], self.problems(_PLACE))
+
+    def test_section_when_a_target_uses_it_then_is_judged(self) -> None:
+        text = _PLACE.replace('volumes_dir', 'volume_dir')
+        self.assertIn('volumes_dir', ' '.join(self.problems(text)))
+
+    def test_backend_when_there_is_no_such_section_then_said(self) -> None:
+        told = self.problems(_PLACE.replace('backend = place', 'backend = p'))
+        self.assertIn('there is no section [backend:p]', ' '.join(told))

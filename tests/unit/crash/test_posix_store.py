@@ -19,13 +19,12 @@ from collections.abc import Callable, Sequence
 from concurrent import futures
 import contextlib
 import os
-import unittest
 
 from backupkit import errors
 from backupkit_plugins.targets.posix import fsops
 from backupkit_plugins.targets.posix import store as store_
+from tests.unit.crash import case
 from tests.unit.crash import mutants
-from tests.unit.crash import powercut
 
 _DATA = {
     'config': b'settings' * 8,
@@ -43,22 +42,12 @@ _KEPT = 'kept'
 _EITHER = 'either'
 
 
-class _StoreTest(unittest.TestCase):
+class _StoreTest(case.PowerCutCase):
     """Workloads, and what must hold after them.
 
     Tokens are a pair of a promise and a name: the object is kept, or is
     gone (None), or may be either because it is just coming or going.
     """
-
-    def setUp(self) -> None:
-        super().setUp()
-        holder = powercut.directory()
-        self.addCleanup(holder.cleanup)
-        self.scratch = os.path.join(holder.name, 'scratch')
-        base = os.path.join(holder.name, 'base')
-        os.mkdir(base)
-        self.root = os.path.join(base, 'repository')
-        self.recorder = powercut.PowerCut(base)
 
     def _put(self, store: store_.PosixStore, name: str) -> None:
         data = _DATA[name]

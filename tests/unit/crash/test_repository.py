@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 import os
 import random
 import types
-import unittest
 
 from backupkit.drivers import store as store_
 from backupkit.drivers.wrappers import base as wrapper
@@ -27,8 +26,8 @@ from backupkit.testing import cycle as cycle_
 from backupkit.testing.memory import catalog
 from backupkit.testing import plain
 from backupkit_plugins.targets import posix
+from tests.unit.crash import case
 from tests.unit.crash import mutants
-from tests.unit.crash import powercut
 
 _CHUNK_BYTES = 4096
 _PACK_BYTES = 1 << 16
@@ -59,7 +58,7 @@ class _LatePacks(wrapper.StoreWrapper):
                 super().put(pack, [data])
 
 
-class _RepositoryTest(unittest.TestCase):
+class _RepositoryTest(case.PowerCutCase):
     """A workload, and what must hold after it.
 
     Tokens are pairs of what is promised of a backup, and its id.
@@ -67,13 +66,6 @@ class _RepositoryTest(unittest.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        holder = powercut.directory()
-        self.addCleanup(holder.cleanup)
-        self.scratch = os.path.join(holder.name, 'scratch')
-        base = os.path.join(holder.name, 'base')
-        os.mkdir(base)
-        self.root = os.path.join(base, 'repository')
-        self.recorder = powercut.PowerCut(base)
         self.random = random.Random(7)
         self.catalog = catalog.MemoryCoordinator()
         self.history: dict[str, bytes] = {}

@@ -160,6 +160,47 @@ class RetryTest(unittest.TestCase):
             with self.assertRaises(errors.TargetUnavailable):
                 list(broken.list())
 
+    def fail_asking(self, seconds: float) -> retry.Retry:
+        """Return a store whose first call asks to be left alone."""
+        opened = self.retrying()
+        error = errors.TargetUnavailable('later')
+        error.retry_after_seconds = seconds
+        stat = self.inner.stat
+        failures = [error]
+
+        def fail_once(name: str) -> store_.ObjectStat:
+            if failures:
+                raise failures.pop()
+            return stat(name)
+
+        patcher = mock.patch.object(self.inner, 'stat', fail_once)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        return opened
+
+    def test_call_when_the_store_asks_for_a_pause_then_it_gets_it(
+        self,
+    ) -> None:
+        self.inner.put('a', [b'one'])
+        opened = self.fail_asking(20.0)
+        self.assertEqual(3, opened.stat('a').size_bytes)
+        self.assertGreaterEqual(sum(self.clock.sleeps), 20.0)
+
+    def test_call_when_it_asks_for_more_than_is_left_then_fails_now(
+        self,
+    ) -> None:
+        opened = self.fail_asking(61.0)
+        with self.assertRaises(errors.TargetUnavailable):
+            opened.stat('a')
+        self.assertEqual([], self.clock.sleeps)
+
+    def test_delete_many_when_it_fails_then_tried_again(self) -> None:
+        self.inner.put('a', [b'one'])
+        self.inner.put('b', [b'two'])
+        self.faults.arm(2)
+        self.retrying().delete_many(['a', 'b'])
+        self.assertEqual({}, self.medium.objects)
+
 
 class _Usurper(base.StoreWrapper):
     """Somebody else who puts as soon as our put has failed."""

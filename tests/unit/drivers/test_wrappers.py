@@ -82,6 +82,14 @@ class ThrottleTest(unittest.TestCase):
         # for.
         self.assertAlmostEqual(18.0, self.clock.seconds - began)
 
+    def test_put_when_it_waits_long_then_the_log_tells(self) -> None:
+        with self.assertNoLogs(throttle.LOG):
+            self.store.put('small', [bytes(5_000)])
+            self.store.put('large', [bytes(20_000)])
+        with self.assertLogs(throttle.LOG, 'INFO') as logs:
+            self.store.put('last', [b'x'])
+        self.assertIn('holds 1 bytes back for 20 seconds', logs.output[0])
+
     def test_get_when_many_bytes_flow_then_rate_holds(self) -> None:
         self.store.put('a', [bytes(1000)])
         began = self.clock.seconds
@@ -201,7 +209,9 @@ class CheckedNamesTest(unittest.TestCase):
         self.assertEqual(0, self.inner.calls)
 
 
-class WrappedStoreTest(store.StoreSuite, unittest.TestCase):
+class WrappedStoreTest(
+    store.StoreSuite, store.FullStoreSuite, unittest.TestCase
+):
     """All wrappers but ReadOnly, one over the other, change nothing."""
 
     def setUp(self) -> None:

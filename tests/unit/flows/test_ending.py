@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import random
+from unittest import mock
 import uuid
 
 from backupkit import catalog
@@ -24,7 +25,9 @@ from backupkit import errors
 from backupkit.flows import ending
 from backupkit import model
 from backupkit.repository import manifest
+from backupkit.repository import target as repository_target
 from tests.unit.catalog import base
+from tests.unit.flows import base as flows_base
 from tests.unit.repository import case
 
 DATA = random.Random(1).randbytes(8 * case.CHUNK)
@@ -148,6 +151,68 @@ class MeetingTestCase(base.CatalogTestCase, case.RepositoryCase):
         self.collect_here()
         left = [name for name in self.medium.objects if backup_id in name]
         self.assertEqual([], left)
+
+
+class SpareTest(flows_base.KitTestCase):
+    """A delete that the target refuses."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.kit.create_volume('local:v', flows_base.MIB)
+        self.row = self.kit.create_backup('local:v')
+
+    def refused(
+        self, error: Exception, *, after: bool = False
+    ) -> model.BackupStatus:
+        """Return what a backup is after a delete that fails so."""
+        with (
+            self.breaking('delete', error, after=after),
+            self.assertRaises(type(error)),
+        ):
+            self.kit.delete_backup(self.row.backup_id)
+        self.assertEqual([], self.kit.list_runs())
+        return self.catalog.backup(self.row.backup_id).status
+
+    def test_when_it_is_refused_then_the_backup_is_what_it_was(self) -> None:
+        for former in ('damaged', 'available'):
+            self.catalog.update_backup(self.row.backup_id, status=former)
+            for error in (
+                errors.TargetReadOnly('read-only'),
+                errors.TargetError('not yours'),
+                errors.FormatTooNew('version 9'),
+            ):
+                with self.subTest(former=former, error=error):
+                    self.assertEqual(former, self.refused(error))
+        self.kit.restore_backup(self.row.backup_id, new='local:w')
+        self.kit.delete_backup(self.row.backup_id)
+
+    def test_when_it_may_come_through_late_then_it_goes_forward(self) -> None:
+        away = errors.TargetUnavailable('no answer')
+        self.assertEqual('deleting', self.refused(away))
+        # Not even a refusal tells of a delete that somebody else may do.
+        refusal = errors.TargetReadOnly('read-only')
+        self.assertEqual('deleting', self.refused(refusal))
+        self.kit.delete_backup(self.row.backup_id)
+
+    def test_when_it_is_gone_then_it_goes_forward(self) -> None:
+        error = errors.TargetError('the directory was not synced')
+        self.assertEqual('deleting', self.refused(error, after=True))
+        row = self.kit.delete_backup(self.row.backup_id)
+        self.assertEqual('deleted', row.status)
+
+    def test_when_the_target_is_away_then_nothing_is_begun(self) -> None:
+        with (
+            mock.patch.object(
+                repository_target.RepositoryTarget,
+                'show',
+                autospec=True,
+                side_effect=errors.TargetMissing('not mounted'),
+            ),
+            self.assertRaises(errors.TargetMissing),
+        ):
+            self.kit.delete_backup(self.row.backup_id)
+        row = self.catalog.backup(self.row.backup_id)
+        self.assertEqual('available', row.status)
 
 
 class _SleepingTarget:

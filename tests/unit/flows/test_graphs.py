@@ -139,7 +139,7 @@ class GraphTestCase(unittest.TestCase):
 
 class DiagramTestCase(unittest.TestCase):
     steps = (
-        diagram.StepPlan('first', ('given',), ('made',)),
+        diagram.StepPlan('first', ('given',), ('made',), undone=True),
         diagram.StepPlan('second', ('made', 'given'), ()),
     )
 
@@ -157,7 +157,23 @@ class DiagramTestCase(unittest.TestCase):
             '"first" -> "second" [style = dotted, label = "made"]', drawn
         )
 
-    def test_when_drawn_as_rst_then_it_is_a_table(self) -> None:
-        drawn = diagram.as_rst(self.steps)
-        self.assertIn('.. list-table::\n   :header-rows: 1\n\n', drawn)
-        self.assertIn('   * - first\n     - given\n     - made\n', drawn)
+    def test_when_drawn_as_a_picture_then_each_step_is_a_box(self) -> None:
+        self.assertEqual(
+            '+--------+\n'
+            '| first  | <-- given\n'
+            '+--------+ --> made  (undone by revert)\n'
+            '     |\n'
+            '+--------+\n'
+            '| second | <-- given, made\n'
+            '+--------+',
+            diagram.as_picture(self.steps),
+        )
+
+    def test_when_a_task_has_a_revert_then_it_is_undone(self) -> None:
+        steps = diagram.plan(
+            restore.flow, backend='b', target='t', new=True, reads_zero=True
+        )
+        self.assertEqual(
+            ['create-volume', 'attach'],
+            [step.task for step in steps if step.undone],
+        )

@@ -223,17 +223,38 @@ class UndoFailureTestCase(BackupTestCase):
             self.breaking('commit', errors.TargetError('gone')),
             self.breaking('abort', errors.TargetError('away')),
             self.assertLogs('backupkit', 'WARNING'),
-            self.assertRaisesRegex(errors.TargetError, 'gone'),
+            self.assertRaisesRegex(errors.TargetError, 'gone') as raised,
         ):
             self.kit.create_backup('local:v')
         row = self.last_row()
         self.assertIn('record failed: gone', row.fail_reason)
+        for told in (str(raised.exception), row.fail_reason):
+            self.assertIn(f'backup {row.backup_id} exists is not', told)
+            self.assertIn('backupkit doctor --clear', told)
         run = self.only_run()
         self.assertEqual(catalog.RunState.ABORTED, run.state)
         # Its process is this one, and holds no lock any more.
         self.kit.abort_run(str(run.number))
         self.assert_failed('')
         self.assert_next_works()
+
+    def test_when_its_end_is_not_known_then_doctor_finds_it_out(self) -> None:
+        for after, status in ((True, 'available'), (False, 'error')):
+            with (
+                self.subTest(after=after),
+                self.assertLogs('backupkit', 'WARNING'),
+            ):
+                with (
+                    self.breaking(
+                        'commit', errors.TargetError('late'), after=after
+                    ),
+                    self.breaking('abort', errors.TargetError('away')),
+                    self.assertRaisesRegex(errors.TargetError, 'doctor'),
+                ):
+                    self.kit.create_backup('local:v')
+                self.kit.doctor(clear=True)
+                self.assertEqual(status, self.last_row().status)
+                self.assert_nothing_left()
 
 
 class CatalogFailureTestCase(BackupTestCase):

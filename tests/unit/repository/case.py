@@ -23,6 +23,7 @@ from backupkit.copy import control
 from backupkit.copy import interface
 from backupkit.drivers import target as contract
 from backupkit import model
+from backupkit.repository import repack
 from backupkit.repository import target
 
 from backupkit.testing.memory import catalog
@@ -97,12 +98,11 @@ class RepositoryCase(unittest.TestCase):
 
     def make_target(self, **options: Any) -> memory_target.MemoryTarget:
         """Return another target on the same medium."""
+        sizes = {'chunk_size_bytes': CHUNK, 'pack_size_bytes': 1 << 16}
         made = sections.load_target(
             'memory',
             medium=self.medium_name,
-            chunk_size_bytes=CHUNK,
-            pack_size_bytes=1 << 16,
-            **{**self.options, **options},
+            **{**sizes, **self.options, **options},
         )
         assert isinstance(made, memory_target.MemoryTarget)
         return made
@@ -162,9 +162,20 @@ class RepositoryCase(unittest.TestCase):
         self.target.delete(backup_id)
         self.coordinator.remove(backup_id)
 
-    def collect(self) -> contract.GcResult:
-        """Run gc."""
-        return self.target.collect(self.coordinator, control.Control())
+    def collect(self, max_unused: float | None = None) -> contract.GcResult:
+        """Run gc; with a share, move packs until no more is unused."""
+        if max_unused is None:
+            return self.target.collect(self.coordinator, control.Control())
+        owner = str(uuid.uuid4())
+        number = self.coordinator.begin(owner, collects=True)
+        try:
+            return self.target.collect(
+                self.coordinator,
+                control.Control(),
+                repack.Wish(owner, max_unused),
+            )
+        finally:
+            self.coordinator.end(number)
 
     def check(self, *, read_data: bool = True) -> contract.Report:
         """Check the whole repository."""

@@ -46,10 +46,8 @@ class ValidateTest(unittest.TestCase):
     def test_validate_when_target_is_good_then_all_is_ok(self) -> None:
         outcomes = validate.validate_target(self.target)
         self.assertGreater(len(outcomes), 90)
-        bad = [o for o in outcomes if o[1] == 'failed']
+        bad = [o for o in outcomes if o[1] != 'ok']
         self.assertEqual([], bad)
-        skipped = [o[0] for o in outcomes if o[1] == 'skipped']
-        self.assertEqual(3, len(skipped), skipped)
         self.assertEqual(
             ['store', 'target', 'round trip'],
             list(dict.fromkeys(o[0].partition(':')[0] for o in outcomes)),

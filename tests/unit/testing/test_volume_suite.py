@@ -275,6 +275,27 @@ class Undying(memory.MemoryVolumeDriver):
         return dataclasses.replace(super().show(volume_id), generation='g')
 
 
+class Twin(memory.MemoryVolumeDriver):
+    """A clone is its source under another name."""
+
+    def clone(self, volume_id: str, source_id: str) -> model.Volume:
+        made = super().clone(volume_id, source_id)
+        source = self._array.volumes[source_id]
+        self._array.volumes[volume_id].disk = source.disk.share()
+        return made
+
+
+class Replacing(memory.MemoryVolumeDriver):
+    def clone(self, volume_id: str, source_id: str) -> model.Volume:
+        self.delete(volume_id)
+        return super().clone(volume_id, source_id)
+
+
+class Stingy(memory.MemoryVolumeDriver):
+    def round_size(self, size_bytes: int) -> int:
+        return size_bytes // 4096 * 4096
+
+
 MUTANTS: list[type[memory.MemoryVolumeDriver]] = [
     Lavish,
     Eager,
@@ -305,6 +326,9 @@ MUTANTS: list[type[memory.MemoryVolumeDriver]] = [
     Ruthless,
     Dirty,
     Undying,
+    Twin,
+    Replacing,
+    Stingy,
 ]
 
 
@@ -333,6 +357,7 @@ class VolumeDriverSuiteTest(unittest.TestCase):
             fingerprint = base.VolumeDriver.fingerprint
             snapshot = base.VolumeDriver.snapshot
             delete_snapshot = base.VolumeDriver.delete_snapshot
+            clone = base.VolumeDriver.clone
             extents = base.VolumeDriver.extents
 
             def show(self, volume_id: str) -> model.Volume:

@@ -21,6 +21,7 @@ import os
 from typing import Any
 
 from backupkit import errors
+from tests.unit.crash import seam
 from tests.unit.plugins.targets.posix import base
 
 
@@ -44,17 +45,15 @@ class PruneTest(base.StoreTestCase):
         self.assertFalse(os.path.exists(self.path('backups/aa/bb/one/packs')))
 
     def test_when_put_fails_then_its_directories_go(self) -> None:
-        def refuse(name: str, real: Callable[[], Any]) -> Any:
-            raise OSError(28, 'No space left on device')
+        def intercept(
+            name: str, real: Callable[..., Any], *args: Any, **kwargs: Any
+        ) -> Any:
+            if name == 'pwritev':
+                raise OSError(28, 'No space left on device')
+            return real(*args, **kwargs)
 
-        with base.at_call(0, refuse) as calls:
-            self.store.put('d/x', [b'data'])
-        number = calls.index('pwritev') + 1
-        self.store.delete('d/x')
-        self.store.close()
-        self.store = self.open_store()
         with (
-            base.at_call(number, refuse),
+            seam.intercepted(intercept),
             self.assertRaises(errors.TargetFull),
         ):
             self.store.put('d/x', [b'data'])

@@ -19,9 +19,8 @@ import os
 import tempfile
 import unittest
 
-from oslo_config import cfg
-
 from backupkit import errors
+from backupkit.testing import sections
 from backupkit_plugins.targets import posix
 
 
@@ -34,16 +33,11 @@ class PosixTargetTest(unittest.TestCase):
         self.root = os.path.join(self.base, 'repository')
 
     def _target(self, path: str, pool: str = '') -> posix.PosixTarget:
-        conf = cfg.ConfigOpts()
-        group = 'target:repo'
-        conf.register_opts([*posix.PosixTarget.get_options()], group=group)
-        file = os.path.join(self.base, 'backupkit.conf')
-        with open(file, 'w') as text:
-            text.write(f'[{group}]\nbackup_posix_path = {path}\n')
-            text.write(f'storage_pool = {pool}\n')
-        conf([], default_config_files=[file])
-        os.unlink(file)
-        return posix.PosixTarget('repo', conf[group])
+        target = sections.load_target(
+            'posix', 'repo', backup_posix_path=path, storage_pool=pool
+        )
+        assert isinstance(target, posix.PosixTarget)
+        return target
 
     def test_when_constructed_then_nothing_is_touched(self) -> None:
         self._target('/no/such/place')
@@ -61,7 +55,7 @@ class PosixTargetTest(unittest.TestCase):
         self.assertEqual([], os.listdir(self.base))
 
     def test_when_path_is_relative_then_the_option_is_named(self) -> None:
-        for path in ('repository', './repository', ''):
+        for path in ('repository', './repository'):
             target = self._target(path)
             for call in (target.check, target.open, target.storage_identity):
                 with self.assertRaisesRegex(
