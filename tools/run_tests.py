@@ -55,6 +55,22 @@ def count() -> collections.Counter[str]:
     return counts
 
 
+def _shortened(arguments: list[str]) -> list[str]:
+    """Return stestr's arguments, for a log where nobody watches.
+
+    Only what failed is told there, and at the end, where a log that was
+    cut still has it.
+    """
+    verb, *rest = arguments
+    if verb != 'run' and 'run' in rest:
+        at = arguments.index('run') + 1
+    else:
+        at = 1
+    if sys.stdout.isatty():
+        return arguments
+    return [*arguments[:at], '--abbreviate', *arguments[at:]]
+
+
 def main(arguments: list[str]) -> int:
     """Run ``stestr`` and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -62,7 +78,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument('stestr', nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     before = last_run()
-    code = subprocess.call([sys.executable, '-m', 'stestr', *options.stestr])
+    code = subprocess.call(
+        [sys.executable, '-m', 'stestr', *_shortened(options.stestr)]
+    )
     began = last_run() != before
     counts = count() if began else collections.Counter(failed=1)
     # The line must stand alone, and not all that stestr says ends with one.

@@ -33,6 +33,7 @@ import yaml
 
 from backupkit.repository import frame
 from tests.functional import configuration
+from tests import signals
 
 _MIB = 1024**2
 _SIZE = 8 * _MIB
@@ -67,6 +68,7 @@ class CliTest(unittest.TestCase):
             stderr=subprocess.PIPE,
             text=True,
             env=self.environment(),
+            preexec_fn=signals.reset,
             **options,
         )
 
@@ -552,7 +554,7 @@ class SignalTest(CliTest):
         self.fill(size=64 * _MIB)
         # Slow enough to be met in the middle.
         with self.config.open('a') as config:
-            config.write('max_bytes_per_second = 4194304\n')
+            config.write('max_bytes_per_second = 1048576\n')
 
     def copying(self) -> subprocess.Popen[str]:
         """Start a backup and return when it has copied something."""

@@ -277,15 +277,15 @@ class SecondRunTest(FaultTest):
         packs = self.packs()
         digest = self.fill(size=16 * _MIB)
         good = self.config.read_text()
-        self.option('target:repo', 'max_bytes_per_second = 524288')
+        self.option('target:repo', 'max_bytes_per_second = 131072')
         with self.start(*_CREATE) as process:
             self.addCleanup(process.kill)
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while not self.show('run', 'list'):
                 self.assertLess(time.monotonic(), deadline)
             self.fails(6, 'local:db01.*run abort', *_CREATE)
             process.send_signal(signal.SIGINT)
-            _, stderr = process.communicate(timeout=30)
+            _, stderr = process.communicate(timeout=120)
         self.assertEqual(130, process.returncode, stderr)
         self.assert_told('', stderr)
         self.assertEqual(1, len(self.show('backup', 'list')))

@@ -21,6 +21,7 @@ import errno
 import functools
 import os
 import stat
+import time
 from typing import TypeVar
 
 from backupkit.drivers import capability
@@ -41,6 +42,10 @@ _REOPENED = 3
 # How often a put starts again because a delete has just removed the empty
 # directory under it, or a sweep its temporary file.
 _PUT_ATTEMPTS = 16
+
+# A younger directory may have been made for an object that is still written
+# without a name: a sweep leaves it alone.
+_OLD_SECONDS = 600.0
 
 _T = TypeVar('_T')
 
@@ -195,7 +200,7 @@ class PosixStore(store.Store):
                     ):
                         swept += 1
                         left -= 1
-                if not left:
+                if not left and _is_old(fsops.fstat(listing.fd)):
                     self._prune(listing.path)
         return swept
 
@@ -303,6 +308,11 @@ class PosixStore(store.Store):
 def _split(name: str) -> tuple[str, str]:
     directory, _, leaf = store.check_name(name).rpartition('/')
     return directory, leaf
+
+
+def _is_old(directory: os.stat_result) -> bool:
+    """Tell whether nothing was made or removed there for a while."""
+    return time.time() - directory.st_mtime > _OLD_SECONDS
 
 
 def _remove_directory(leaf: str, parent: int) -> None:

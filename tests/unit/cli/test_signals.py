@@ -20,12 +20,14 @@ from unittest import mock
 from backupkit.cli import signals
 from backupkit.copy import control as control_
 from backupkit import errors
+from tests import signals as signals_
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class SignalsTest(unittest.TestCase):
     def setUp(self) -> None:
+        signals_.reset_here(self)
         self.control = control_.Control()
         self.before = [signal.getsignal(number) for number in _SIGNALS]
         said = mock.patch.object(os, 'write', autospec=True)
