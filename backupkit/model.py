@@ -140,11 +140,24 @@ class Snapshot:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Link:
+    """One file of a chain of images, as the driver's records name it.
+
+    ``name`` is that of a file in the directory of the attachment's path.
+    """
+
+    name: str
+    format: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Attachment:
     """How a volume or snapshot is reachable on this host.
 
     It belongs to a host and a boot: a resumed flow attaches again.
     ``handle`` is what the driver needs to detach, as plain JSON data.
+    ``chain`` names all files that the bytes lie in, the one at ``path``
+    first and what backs it after it; empty where that file stands alone.
     """
 
     path: str
@@ -152,6 +165,7 @@ class Attachment:
     format: str = 'raw'
     read_only: bool = True
     handle: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    chain: tuple[Link, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that :meth:`from_dict` takes."""
@@ -161,12 +175,16 @@ class Attachment:
             'format': self.format,
             'read_only': self.read_only,
             'handle': dict(self.handle),
+            'chain': [[link.name, link.format] for link in self.chain],
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Attachment:
         """Rebuild an attachment from its plain form."""
-        return cls(**plain)
+        values = dict(plain)
+        links = plain.get('chain', ())
+        values['chain'] = tuple(Link(*link) for link in links)
+        return cls(**values)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -200,13 +218,22 @@ class Checkpoint:
     generation: str
     size_bytes: int
 
+    @property
+    def name(self) -> str:
+        """The name that it was given, and its backup's snapshot before."""
+        return derived_name(self.backup_id)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackupRequest:
     """What a target is asked to keep.
 
     ``run_number`` is the number under which the run stands in the
-    catalog: it was registered before this request was made.
+    catalog: it was registered before this request was made. Of a copy it
+    is the ``sequence`` of what is copied, and ``copy_of`` names the backup
+    that was made of the volume. What is read is ``steady`` where it cannot
+    change until the backup is there: a read-only snapshot. With
+    ``resumed`` an earlier attempt may have left parts of this very backup.
     """
 
     backup_id: str
@@ -218,6 +245,9 @@ class BackupRequest:
     consistent: bool = True
     created_at: str = ''
     content: str = 'volume'
+    copy_of: str = ''
+    steady: bool = False
+    resumed: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -247,6 +277,7 @@ class BackupSummary:
     sequence: int = 0
     service_metadata: str = ''
     repository_id: str = ''
+    copy_of: str = ''
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain form that :meth:`from_dict` takes."""
@@ -258,6 +289,11 @@ class BackupSummary:
         values = dict(plain)
         values['kind'] = BackupKind(values.get('kind', 'full'))
         return cls(**values)
+
+
+def derived_name(backup_id: str) -> str:
+    """Return the name that a temporary thing of a backup is given."""
+    return f'backupkit-{backup_id}'
 
 
 def check_backup_id(text: str) -> str:

@@ -33,13 +33,14 @@ neither drivers nor TaskFlow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import types
 from typing import TYPE_CHECKING, Any, Self
 
 from oslo_config import cfg
 
+from backupkit.api import keeping
 from backupkit.api import session as session_
 from backupkit import catalog as catalog_
 from backupkit import conf as conf_
@@ -69,7 +70,7 @@ def connect(config_files: Sequence[str] | None = None) -> Backupkit:
     return kit
 
 
-class Backupkit:
+class Backupkit(keeping.Keeping):
     """Makes, restores, verifies and deletes backups.
 
     Used as a context manager, or closed by :meth:`close`. Volumes are named
@@ -81,8 +82,8 @@ class Backupkit:
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__(session_.Session(conf))
         self.conf = conf
-        self._session = session_.Session(conf)
 
     def close(self) -> None:
         """Let go of the catalog."""
@@ -101,7 +102,7 @@ class Backupkit:
 
     # Backups.
 
-    def create_backup(
+    def create_backup(  # noqa: PLR0913 - wishes, each by its name
         self,
         volume: str,
         *,
@@ -109,6 +110,7 @@ class Backupkit:
         name: str = '',
         full: bool = False,
         force: bool = False,
+        mode: str = 'auto',
         control: control_.Control | None = None,
     ) -> catalog_.BackupRow:
         """Make a backup of a volume and return its record.
@@ -120,13 +122,16 @@ class Backupkit:
         :param full: read everything
         :param force: also a volume that is open for writing, or whose
             restore has not finished
+        :param mode: ``hot``, ``cold`` or ``auto``; see
+            :class:`backupkit.api.modes.Mode`
         :raises errors.InUse: the volume is open for writing
         :raises errors.Conflict: another run is at work on the volume
         :raises errors.Cancelled: it was, and everything was undone
         """
         from backupkit.api import backups
+        from backupkit.api import modes
 
-        wish = backups.Wish(target, name, full, force)
+        wish = backups.Wish(target, name, full, force, modes.Mode(mode))
         return backups.create(
             self._session, volume, wish, control or Control()
         )
@@ -138,11 +143,13 @@ class Backupkit:
         target: str | None = None,
         full: bool = False,
         force: bool = False,
+        mode: str = 'auto',
     ) -> results.BackupPlan:
         """Tell how a backup would be made, and make none."""
         from backupkit.api import backups
+        from backupkit.api import modes
 
-        wish = backups.Wish(target, '', full, force)
+        wish = backups.Wish(target, '', full, force, modes.Mode(mode))
         return backups.plan(self._session, volume, wish)
 
     def list_backups(
@@ -173,16 +180,23 @@ class Backupkit:
         backup_id: str,
         *,
         full: bool = False,
+        share: float | None = None,
         control: control_.Control | None = None,
     ) -> target_.Report:
         """Check what is kept of a backup, and record what is found.
 
         :param full: read every byte, instead of structure and sizes
+        :param share: read this share of the bytes, others each time; more
+            than 0 and at most 1
         """
         from backupkit.api import upkeep
 
         return upkeep.verify(
-            self._session, backup_id, control or Control(), full=full
+            self._session,
+            backup_id,
+            control or Control(),
+            full=full,
+            share=share,
         )
 
     def delete_backup(
@@ -204,6 +218,7 @@ class Backupkit:
         to: str | None = None,
         new: str | None = None,
         overwrite: bool = False,
+        properties: Mapping[str, str] | None = None,
         control: control_.Control | None = None,
     ) -> results.RestoreResult:
         """Write a backup to a volume; each byte is checked before.
@@ -211,12 +226,13 @@ class Backupkit:
         :param to: a volume that exists, of the backup's size or larger
         :param new: a volume to create, deleted again where that fails
         :param overwrite: what ``to`` holds may be lost
+        :param properties: for ``new``, in place of those of the backup
         :raises errors.DestinationTooSmall: the backup does not fit
         :raises errors.IntegrityError: what is kept is damaged
         """
         from backupkit.api import restores
 
-        wish = restores.Wish(to, new, overwrite)
+        wish = restores.Wish(to, new, overwrite, properties)
         return restores.restore(
             self._session, backup_id, wish, control or Control()
         )
@@ -251,6 +267,35 @@ class Backupkit:
 
         volumes.delete(self._session, volume)
 
+    def clone_volume(
+        self, source: str, volume: str, *, snapshot: str | None = None
+    ) -> results.VolumeEntry:
+        """Make a volume that is as another one of its backend is.
+
+        :param snapshot: as it was at this snapshot
+        """
+        from backupkit.api import volumes
+
+        return volumes.clone(self._session, source, volume, snapshot)
+
+    def list_snapshots(self, volume: str) -> list[results.SnapshotEntry]:
+        """List the snapshots of a volume, oldest first."""
+        from backupkit.api import snapshots
+
+        return snapshots.entries(self._session, volume)
+
+    def create_snapshot(self, volume: str, name: str) -> results.SnapshotEntry:
+        """Make a snapshot of a volume; one of that name is returned."""
+        from backupkit.api import snapshots
+
+        return snapshots.create(self._session, volume, name)
+
+    def delete_snapshot(self, volume: str, name: str) -> None:
+        """Delete a snapshot of a volume; absent is fine."""
+        from backupkit.api import snapshots
+
+        snapshots.delete(self._session, volume, name)
+
     # Repositories and the catalog.
 
     def repository_stats(self, target: str | None = None) -> dict[str, int]:
@@ -264,16 +309,23 @@ class Backupkit:
         target: str | None = None,
         *,
         read_data: bool = False,
+        part: tuple[int, int] | None = None,
         control: control_.Control | None = None,
     ) -> target_.Report:
         """Check every object of a repository, and record who is hurt.
 
         :param read_data: read every byte, instead of structure and sizes
+        :param part: (K, N): read every byte of part K of N; whoever reads
+            all N of them, one after the other, has read each pack once
         """
         from backupkit.api import repositories
 
         return repositories.check(
-            self._session, target, control or Control(), read_data=read_data
+            self._session,
+            target,
+            control or Control(),
+            read_data=read_data,
+            part=part,
         )
 
     def collect_garbage(
@@ -320,6 +372,23 @@ class Backupkit:
 
     # Runs.
 
+    def list_checkpoints(
+        self, volume: str | None = None
+    ) -> list[results.CheckpointEntry]:
+        """List what tells the next backups what changed."""
+        from backupkit.api import checkpoints
+
+        return checkpoints.entries(self._session, volume)
+
+    def drop_checkpoints(self, volume: str) -> int:
+        """Drop the checkpoints of a volume; return how many there were.
+
+        The next backup of it to each target reads all of it.
+        """
+        from backupkit.api import checkpoints
+
+        return checkpoints.drop(self._session, volume)
+
     def list_runs(self, *, everything: bool = False) -> list[catalog_.Run]:
         """List the runs that have not ended, or all that are recorded."""
         return self._session.catalog.runs(live_only=not everything)
@@ -329,6 +398,41 @@ class Backupkit:
         from backupkit.api import aftermath
 
         return aftermath.find(self._session, run)
+
+    def run_process(self, run: catalog_.Run) -> str:
+        """Tell what is known of the process that works on a run.
+
+        :returns: ``alive``; ``gone``: the run can be resumed or aborted;
+            ``unknown``, mostly because it is on another host; or nothing,
+            because the run has ended
+        """
+        from backupkit.catalog import liveness
+
+        state_path = self._session.state_path
+        if not run.live:
+            return ''
+        if liveness.is_alive(state_path, run):
+            return 'alive'
+        suspended = run.state == catalog_.RunState.SUSPENDED
+        if suspended or liveness.is_dead(state_path, run):
+            return 'gone'
+        return 'unknown'
+
+    def resume_run(
+        self, run: str, *, control: control_.Control | None = None
+    ) -> catalog_.Run:
+        """Go on with a run by its id or number, where it was left.
+
+        Its process has died, its host was started anew, or it was
+        suspended. Where volume, snapshot, repository or drivers are not
+        those any more with which it was begun, it is undone.
+
+        :raises errors.Conflict: it has ended, or somebody works on it, or
+            it does not fit any more
+        """
+        from backupkit.api import aftermath
+
+        return aftermath.resume(self._session, run, control or Control())
 
     def abort_run(self, run: str) -> catalog_.Run:
         """Abort a run by its id or number, and undo what it made.

@@ -11,16 +11,18 @@
 # under the License.
 
 
-"""Runs of other processes: found dead, aborted, and cleared away."""
+"""Runs of other processes: found dead, gone on with, and cleared away."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging
 
 from backupkit.api import runs
 from backupkit.api import session as session_
 from backupkit import catalog as catalog_
 from backupkit.catalog import liveness
+from backupkit.copy import control as control_
 from backupkit import errors
 from backupkit.flows import environment as environment_
 from backupkit.flows import persistence
@@ -47,22 +49,31 @@ def clear_dead(
     session: session_.Session,
     environment: environment_.Environment,
     *,
-    volume: model.VolumeRef | None = None,
     backup_id: str | None = None,
+    resumable: bool = False,
 ) -> list[catalog_.Run]:
     """Undo what dead runs left, before a new run meets it.
 
-    All of them, or only those of a volume or of a backup where one is
-    given.
+    All of them, or only those of a backup where one is given.
 
+    :param resumable: also those that could be gone on with
     :returns: the runs that were ended
-    :raises errors.BackupkitError: one of volume or backup could not be
+    :raises errors.BackupkitError: one of the backup could not be
     """
-    everything = volume is None and backup_id is None
-    ended = []
-    for run in dead(session):
-        own = model.VolumeRef(run.backend, run.volume_id)
-        if not (everything or own == volume or run.backup_id == backup_id):
+    everything = backup_id is None
+    ended: list[catalog_.Run] = []
+    found = dead(session)
+    if not found:
+        return ended
+    # Imported here: few commands meet a run that was left.
+    from backupkit.api import resumes
+
+    for run in found:
+        touched = (run.backup_id, run.source_id)
+        named = backup_id is not None and backup_id in touched
+        if not (everything or named):
+            continue
+        if not resumable and resumes.is_resumable(session, run):
             continue
         LOG.warning(
             'run %d on %s died: undoing what it left', run.number, run.host
@@ -77,6 +88,105 @@ def clear_dead(
         else:
             ended.append(run)
     return ended
+
+
+def tidy(
+    session: session_.Session,
+    environment: environment_.Environment,
+    volume: model.VolumeRef,
+    *,
+    restoring: str | None = None,
+) -> list[catalog_.Run]:
+    """Go on with what other processes left of a volume, or else undo it.
+
+    :param restoring: a backup with which the volume will be overwritten:
+        whoever was restoring another one to it is not gone on with
+    :returns: the runs that came to a good end
+    :raises errors.BackupkitError: one could not be ended
+    """
+    left = [
+        run
+        for run in session.catalog.runs(live_only=True)
+        if model.VolumeRef(run.backend, run.volume_id) == volume
+    ]
+    if not left:
+        return []
+    # Imported here: few commands meet a run that was left.
+    from backupkit.api import resumes
+
+    def wanted(run: catalog_.Run) -> bool:
+        return (
+            restoring is None
+            or run.kind != catalog_.RunKind.RESTORE
+            or run.backup_id == restoring
+        )
+
+    done = []
+    for run in left:
+        if not resumes.is_left(session, run):
+            continue
+        if wanted(run) and resumes.is_resumable(session, run):
+            done += _gone_on(session, environment, run)
+            continue
+        LOG.warning('run %d on %s is undone', run.number, run.host)
+        end(session, environment, run, 'another run came in its place')
+    return done
+
+
+def _gone_on(
+    session: session_.Session,
+    environment: environment_.Environment,
+    run: catalog_.Run,
+) -> list[catalog_.Run]:
+    """Go on with a run; one that fails and ends is in nobody's way."""
+    from backupkit.api import resumes
+
+    try:
+        return [resumes.go_on(session, environment, run)]
+    except (errors.Suspended, errors.Cancelled):
+        raise
+    except errors.BackupkitError as exc:
+        if session.catalog.run(run.run_id).live:
+            raise
+        LOG.warning('run %d failed: %s', run.number, exc)
+        return []
+
+
+def go_on(
+    session: session_.Session,
+    environment: environment_.Environment,
+    wanted: Callable[[catalog_.Run], bool],
+) -> list[catalog_.Run]:
+    """Go on with those runs of other processes that are wanted.
+
+    :returns: those that came to a good end
+    """
+    from backupkit.api import resumes
+
+    done = []
+    for run in session.catalog.runs(live_only=True):
+        if (
+            wanted(run)
+            and resumes.is_left(session, run)
+            and resumes.is_resumable(session, run)
+        ):
+            done += _gone_on(session, environment, run)
+    return done
+
+
+def resume(
+    session: session_.Session, text: str, control: control_.Control
+) -> catalog_.Run:
+    """Go on with a run of another process.
+
+    :raises errors.Conflict: it has ended, or somebody works on it, or it
+        does not fit any more what it was begun with
+    """
+    from backupkit.api import resumes
+
+    run = find(session, text)
+    resumes.require(session, run)
+    return resumes.go_on(session, session.environment(control), run)
 
 
 def sweep(session: session_.Session) -> None:

@@ -21,6 +21,8 @@ import logging
 import uuid
 
 from backupkit.api import aftermath
+from backupkit.api import agreement
+from backupkit.api import modes
 from backupkit.api import results
 from backupkit.api import runs
 from backupkit.api import session as session_
@@ -49,6 +51,7 @@ class Wish:
     name: str = ''
     full: bool = False
     force: bool = False
+    mode: modes.Mode = modes.Mode.AUTO
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class _Way:
     snapshot: bool
     compare: bool
     consistent: bool
+    checkpoint: bool
 
 
 def create(
@@ -72,7 +76,7 @@ def create(
     driver = session.volume_driver(ref.backend)
     target = session.target(session.target_name(wish.target))
     environment = session.environment(control)
-    aftermath.clear_dead(session, environment, volume=ref)
+    aftermath.tidy(session, environment, ref)
     way = _choose(session, driver, ref, wish)
     storage.judge(session, driver, target)
     backup_id = str(uuid.uuid4())
@@ -82,11 +86,14 @@ def create(
         backend=ref.backend,
         volume_id=ref.volume_id,
         target=target.name,
-        repository_id=_repository_id(session, target),
+        repository_id=repository_id(session, target),
+        params=agreement.noted(
+            driver, target, way.volume, sized=not way.snapshot
+        ),
     )
     with runs.registered(session, environment, job) as run:
         request = _request(run, way, wish)
-        session.catalog.add_backup(_row(run, request))
+        session.catalog.add_backup(new_row(run, request))
         runs.work(
             environment,
             run,
@@ -136,6 +143,7 @@ def _arguments(backend: str, target: str, way: _Way) -> dict[str, object]:
         'target': target,
         'snapshot': way.snapshot,
         'compare': way.compare,
+        'checkpoint': way.checkpoint,
     }
 
 
@@ -165,10 +173,13 @@ def _choose(
             f'{incomplete} to it has not finished; restore it again, or '
             'back it up as it is with --force'
         )
-    snapshots = able.snapshots and volume.snapshots
-    if snapshots and (able.online_snapshots or not volume.in_use):
+    if modes.through_snapshot(able, volume, ref, wish.mode):
         return _Way(
-            volume, snapshot=True, compare=False, consistent=not incomplete
+            volume,
+            snapshot=True,
+            compare=False,
+            consistent=not incomplete,
+            checkpoint=able.changed_extents and not incomplete,
         )
     if volume.in_use and not wish.force:
         raise errors.InUse(
@@ -182,6 +193,7 @@ def _choose(
         snapshot=False,
         compare=able.fingerprint,
         consistent=known and not incomplete,
+        checkpoint=able.changed_extents and not incomplete,
     )
 
 
@@ -205,7 +217,7 @@ def _incomplete(session: session_.Session, ref: model.VolumeRef) -> str:
     return ''
 
 
-def _repository_id(session: session_.Session, target: target_.Target) -> str:
+def repository_id(session: session_.Session, target: target_.Target) -> str:
     """Open or make the target's repository; empty where it keeps none.
 
     Nothing but its config is read: which backups there are is looked at
@@ -233,13 +245,14 @@ def _request(run: catalog_.Run, way: _Way, wish: Wish) -> model.BackupRequest:
     )
 
 
-def _row(
+def new_row(
     run: catalog_.Run, request: model.BackupRequest
 ) -> catalog_.BackupRow:
+    """Return the record of a backup that is about to be made."""
     return catalog_.BackupRow(
         backup_id=request.backup_id,
-        backend=run.backend,
-        volume_id=run.volume_id,
+        backend=request.backend,
+        volume_id=request.volume.volume_id,
         target=run.target,
         name=request.name,
         repository_id=run.repository_id,
@@ -249,4 +262,5 @@ def _row(
         volume_generation=request.volume.generation,
         created_at=request.created_at,
         run_number=run.number,
+        copy_of=request.copy_of,
     )

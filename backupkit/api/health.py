@@ -64,7 +64,9 @@ def _clear(session: session_.Session) -> list[doctor.Diagnosis]:
 
 
 def _dead_runs(session: session_.Session) -> list[str]:
-    ended = aftermath.clear_dead(session, session.environment())
+    ended = aftermath.clear_dead(
+        session, session.environment(), resumable=True
+    )
     return [f'run {run.number} ({run.kind}) is ended' for run in ended]
 
 

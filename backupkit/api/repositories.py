@@ -55,8 +55,12 @@ def check(
     control: control_.Control,
     *,
     read_data: bool,
+    part: tuple[int, int] | None = None,
 ) -> target_.Report:
-    """Check every object of a repository, and record who is hurt."""
+    """Check every object of a repository, and record who is hurt.
+
+    :raises errors.UsageError: there is no such part
+    """
     repository = session.repository(name)
     environment = session.environment(control)
     job = _job(session, catalog_.RunKind.CHECK, repository)
@@ -64,7 +68,10 @@ def check(
         control.start('check')
         with faults.attributed(repository):
             report = repository.check_repository(
-                session.catalog.coordinator(), control, read_data=read_data
+                session.catalog.coordinator(),
+                control,
+                read_data=read_data,
+                part=part,
             )
         ending.mark_damaged(session.catalog, report)
     return report

@@ -15,9 +15,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+import contextlib
 import dataclasses
 
 from backupkit.api import aftermath
+from backupkit.api import agreement
 from backupkit.api import results
 from backupkit.api import runs
 from backupkit.api import session as session_
@@ -26,6 +29,7 @@ from backupkit.copy import control as control_
 from backupkit.drivers import volume as volume_
 from backupkit import errors
 from backupkit.flows import engine
+from backupkit.flows import environment as environment_
 from backupkit.flows import faults
 from backupkit.flows import keys
 from backupkit.flows import restore as restore_flow
@@ -38,11 +42,15 @@ _READABLE = frozenset(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wish:
-    """Where the operator wants a backup: one of ``to`` and ``new``."""
+    """Where the operator wants a backup: one of ``to`` and ``new``.
+
+    ``properties`` replace those that the backup tells of its volume.
+    """
 
     to: str | None = None
     new: str | None = None
     overwrite: bool = False
+    properties: Mapping[str, str] | None = None
 
 
 def restore(
@@ -57,12 +65,60 @@ def restore(
     driver = session.volume_driver(ref.backend)
     target = session.target(row.target)
     environment = session.environment(control)
-    aftermath.clear_dead(
-        session, environment, volume=ref, backup_id=row.backup_id
-    )
+    aftermath.clear_dead(session, environment, backup_id=row.backup_id)
     with faults.attributed(target):
         summary = target.show(row.backup_id)
-    size_bytes = _prepare(driver, ref, wish, summary)
+    if _gone_on(session, environment, ref, row.backup_id):
+        # That was this very restore.
+        with faults.attributed(driver):
+            size_bytes = driver.show(ref.volume_id).size_bytes
+    else:
+        size_bytes = _prepare(driver, ref, wish, summary)
+        _run(session, environment, _Restore(row, ref, wish, summary))
+    return results.RestoreResult(
+        backup_id=row.backup_id,
+        volume=str(ref),
+        size_bytes=summary.size_bytes,
+        data_bytes=summary.data_bytes,
+        created=wish.new is not None,
+        volume_size_bytes=size_bytes,
+        untouched_bytes=size_bytes - summary.size_bytes,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Restore:
+    """What is going to be restored where."""
+
+    row: catalog_.BackupRow
+    ref: model.VolumeRef
+    wish: Wish
+    summary: model.BackupSummary
+
+
+def _gone_on(
+    session: session_.Session,
+    environment: environment_.Environment,
+    ref: model.VolumeRef,
+    backup_id: str,
+) -> bool:
+    """Tell whether a restore that was left has come to its end now."""
+    ended = aftermath.tidy(session, environment, ref, restoring=backup_id)
+    return any(run.kind == catalog_.RunKind.RESTORE for run in ended)
+
+
+def _run(
+    session: session_.Session,
+    environment: environment_.Environment,
+    what: _Restore,
+) -> None:
+    row, ref = what.row, what.ref
+    driver = session.volume_driver(ref.backend)
+    new = what.wish.new is not None
+    volume = None
+    if not new:
+        with faults.attributed(driver):
+            volume = driver.show(ref.volume_id)
     job = runs.Job(
         catalog_.RunKind.RESTORE,
         backup_id=row.backup_id,
@@ -70,8 +126,10 @@ def restore(
         volume_id=ref.volume_id,
         target=row.target,
         repository_id=row.repository_id,
+        params=agreement.noted(
+            driver, session.target(row.target), volume, sized=True
+        ),
     )
-    new = wish.new is not None
     with runs.registered(session, environment, job) as run:
         runs.work(
             environment,
@@ -88,19 +146,34 @@ def restore(
                     keys.RUN_ID: run.run_id,
                     keys.BACKUP_ID: row.backup_id,
                     keys.VOLUME_ID: ref.volume_id,
-                    keys.SIZE_BYTES: summary.size_bytes,
+                    keys.SIZE_BYTES: what.summary.size_bytes,
+                    **_likeness(session, environment, what),
                 },
             ),
         )
-    return results.RestoreResult(
-        backup_id=row.backup_id,
-        volume=str(ref),
-        size_bytes=summary.size_bytes,
-        data_bytes=summary.data_bytes,
-        created=new,
-        volume_size_bytes=size_bytes,
-        untouched_bytes=size_bytes - summary.size_bytes,
-    )
+
+
+def _likeness(
+    session: session_.Session,
+    environment: environment_.Environment,
+    what: _Restore,
+) -> dict[str, object]:
+    """Return what a new volume is to have of the one that was backed up."""
+    if what.wish.new is None:
+        return {}
+    target = session.target(what.row.target)
+    kept: Mapping[str, str] = {}
+    with (
+        contextlib.suppress(errors.NotSupported),
+        faults.attributed(target),
+        target.open_backup(
+            what.row.backup_id,
+            session.catalog.coordinator(),
+            environment.control,
+        ) as opened,
+    ):
+        kept = opened.volume_properties
+    return {keys.PROPERTIES: {**kept, **(what.wish.properties or {})}}
 
 
 def readable(session: session_.Session, backup_id: str) -> catalog_.BackupRow:
@@ -141,7 +214,12 @@ def _prepare(
     with faults.attributed(driver):
         if wish.new is not None:
             _refuse_existing(driver, ref)
-            return summary.size_bytes
+            return driver.round_size(summary.size_bytes)
+    if wish.properties is not None:
+        raise errors.UsageError(
+            'properties are given to a new volume only: restore with --new'
+        )
+    with faults.attributed(driver):
         volume = driver.show(ref.volume_id)
     if not wish.overwrite:
         raise errors.UsageError(

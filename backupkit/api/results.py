@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 
 from backupkit.drivers import target as target_
+from backupkit import model
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +26,9 @@ class VolumeEntry:
     """A volume, under its full name.
 
     ``incomplete`` is the id of a backup whose restore to this volume has
-    not finished, or empty.
+    not finished, or empty. ``chain`` names the image files of a volume that
+    lies in several layers, the one that is written first; both it and
+    ``snapshots`` are only told of a single volume, by a driver that can.
     """
 
     volume: str
@@ -37,6 +40,17 @@ class VolumeEntry:
     in_use: bool | None = None
     generation: str = ''
     incomplete: str = ''
+    chain: tuple[model.Link, ...] = ()
+    snapshots: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SnapshotEntry:
+    """A snapshot of a volume, ours or another's."""
+
+    name: str
+    volume: str
+    size_bytes: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,3 +104,46 @@ class BackupPlan:
     steps: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]
     text: str
     dot: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CheckpointEntry:
+    """What a volume driver keeps of a volume since a backup."""
+
+    volume: str
+    target: str
+    name: str
+    made_at: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PruneEntry:
+    """What pruning has done with one backup, or would do.
+
+    :ivar action: ``keep``, ``remove`` (it would), ``removed``, ``failed``
+    :ivar reasons: the rules that keep it
+    :ivar problem: why it could not be removed, and ``exit_code`` what a
+        program that did nothing else would return then
+    """
+
+    backup_id: str
+    volume: str
+    target: str
+    created_at: str
+    action: str
+    reasons: tuple[str, ...] = ()
+    problem: str = ''
+    exit_code: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What was taken in from a document of records.
+
+    :ivar found: how many records it has
+    :ivar added: how many of them were not recorded as available before
+    """
+
+    found: int
+    added: int
+    backup_ids: tuple[str, ...] = ()

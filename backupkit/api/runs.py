@@ -35,7 +35,7 @@ LOG = logging.getLogger(__name__)
 
 #: Runs that keep what they have made when they are suspended. The others
 #: have made nothing that is worth it: they end, and are begun anew.
-_KEEPING = frozenset({catalog_.RunKind.BACKUP, catalog_.RunKind.RESTORE})
+KEEPING = catalog_.WRITERS | {catalog_.RunKind.RESTORE}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Job:
     target: str = ''
     repository_id: str = ''
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    source_id: str | None = None
+    source_repository_id: str = ''
 
 
 class _FlowFailed(Exception):
@@ -81,20 +83,48 @@ def registered(
     }
     with _locked(session, run_id):
         run = catalog.register_run(run_id=run_id, **fields)
-        try:
-            with _reverting(environment, run):
-                yield run
-            if catalog.run(run_id).live:
-                catalog.finish_run(run_id, catalog_.RunState.DONE)
-        except errors.Suspended as exc:
-            if job.kind not in _KEEPING:
-                raise
-            with contextlib.suppress(errors.BackupkitError):
-                catalog.suspend_run(run_id, str(exc))
-            raise errors.Suspended(
-                f'{exc}; run {run.number} keeps what it has made, until '
-                f'"backupkit run abort {run.number}"'
-            ) from exc
+        with _ending(environment, run):
+            yield run
+
+
+@contextlib.contextmanager
+def taken_over(
+    session: session_.Session,
+    environment: environment_.Environment,
+    seen: catalog_.Run,
+) -> Iterator[catalog_.Run]:
+    """Go on with a run that no process works on; see :func:`registered`.
+
+    :param seen: the run as it was when that was proved
+    :raises errors.Conflict: another process has taken it over
+    """
+    with _locked(session, seen.run_id):
+        run = environment.catalog.claim_run(seen)
+        with _ending(environment, run):
+            yield run
+
+
+@contextlib.contextmanager
+def _ending(
+    environment: environment_.Environment, run: catalog_.Run
+) -> Iterator[None]:
+    """Finish the run when the block is left, or suspend it."""
+    catalog = environment.catalog
+    try:
+        with _reverting(environment, run):
+            yield
+        if catalog.run(run.run_id).live:
+            catalog.finish_run(run.run_id, catalog_.RunState.DONE)
+    except errors.Suspended as exc:
+        if run.kind not in KEEPING:
+            raise
+        with contextlib.suppress(errors.BackupkitError):
+            catalog.suspend_run(run.run_id, str(exc))
+        raise errors.Suspended(
+            f'{exc}; run {run.number} keeps what it has made: '
+            f'"backupkit run resume {run.number}" goes on with it, '
+            f'"backupkit run abort {run.number}" undoes it'
+        ) from exc
 
 
 @contextlib.contextmanager
@@ -125,7 +155,20 @@ def work(
 
     :returns: all values that its tasks provided
     """
-    outcome = engine.run(environment, run.run_id, flow)
+    return _checked(engine.run(environment, run.run_id, flow))
+
+
+def go_on(
+    environment: environment_.Environment, run: catalog_.Run
+) -> Mapping[str, Any]:
+    """Go on with the flow of a run, inside its :func:`taken_over` block.
+
+    :returns: all values that its tasks provided
+    """
+    return _checked(engine.go_on(environment, run.run_id))
+
+
+def _checked(outcome: engine.Outcome) -> Mapping[str, Any]:
     if outcome.error is not None:
         raise _FlowFailed(outcome) from outcome.error
     return outcome.results
@@ -145,7 +188,7 @@ def _reverting(
             raise error from cause.__cause__
     except BaseException as exc:
         # Also a KeyboardInterrupt, where nobody handles the signal.
-        if isinstance(exc, errors.Suspended) and run.kind in _KEEPING:
+        if isinstance(exc, errors.Suspended) and run.kind in KEEPING:
             raise
         reason = str(exc) or f'interrupted by {type(exc).__name__}'
         _settle(environment, run, reason)
@@ -170,9 +213,7 @@ def _end(
     reason = outcome.reason
     if cancelled:
         reason = f'cancelled in step {outcome.failed_step}'
-    commit = run.kind == catalog_.RunKind.BACKUP and (
-        outcome.failed_step == 'record'
-    )
+    commit = run.kind in catalog_.WRITERS and outcome.failed_step == 'record'
     try:
         # Where the commit was begun, what is in the target decides: that
         # must have been asked.
@@ -235,7 +276,7 @@ def _unsettled(
         run.number,
         exc,
     )
-    if run.kind == catalog_.RunKind.BACKUP and run.backup_id:
+    if run.kind in catalog_.WRITERS and run.backup_id:
         with contextlib.suppress(errors.BackupkitError):
             environment.catalog.update_backup(
                 run.backup_id, fail_reason=reason

@@ -44,8 +44,16 @@ def verify(
     control: control_.Control,
     *,
     full: bool,
+    share: float | None = None,
 ) -> target_.Report:
-    """Check what is kept of a backup, and record what is found."""
+    """Check what is kept of a backup, and record what is found.
+
+    :raises errors.UsageError: ``share`` is no share
+    """
+    if share is not None and not 0 < share <= 1:
+        raise errors.UsageError(
+            f'a sample is more than 0% and at most 100%: {share:.0%}'
+        )
     row = restores.readable(session, backup_id)
     environment = session.environment(control)
     aftermath.clear_dead(session, environment, backup_id=row.backup_id)
@@ -61,6 +69,7 @@ def verify(
                     keys.RUN_ID: run.run_id,
                     keys.BACKUP_ID: row.backup_id,
                     keys.FULL: full,
+                    keys.SHARE: share,
                 },
             ),
         )
@@ -97,6 +106,11 @@ def _delete(
         raise errors.Conflict(
             f'backup {row.backup_id} is {row.status} by run '
             f'{row.run_number}: backupkit run abort {row.run_number}'
+        )
+    if row.protected:
+        raise errors.Conflict(
+            f'backup {row.backup_id} is protected; to delete it all the '
+            f'same: backupkit backup unprotect {row.backup_id}'
         )
     job = _job(catalog_.RunKind.DELETE, row)
     with runs.registered(session, environment, job) as run:

@@ -15,9 +15,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from backupkit.api import results
 from backupkit.api import session as session_
 from backupkit import errors
+from backupkit.flows import checkpoints
 from backupkit.flows import faults
 from backupkit import model
 
@@ -40,13 +43,20 @@ def show(session: session_.Session, text: str) -> results.VolumeEntry:
     driver = session.volume_driver(ref.backend)
     with faults.attributed(driver):
         volume = driver.show(ref.volume_id)
+        chain = tuple(driver.chain(ref.volume_id))
+        snapshots: tuple[str, ...] = ()
+        # What it can at most: whether it can here takes longer to find out.
+        if driver.capabilities.list_snapshots:
+            found = driver.snapshots(ref.volume_id)
+            snapshots = tuple(taken.name for taken in found)
     incomplete = [
         destination.backup_id
         for destination in session.catalog.destinations()
         if (destination.backend, destination.volume_id)
         == (ref.backend, ref.volume_id)
     ]
-    return _entry(ref.backend, volume, *incomplete)
+    entry = _entry(ref.backend, volume, *incomplete)
+    return dataclasses.replace(entry, chain=chain, snapshots=snapshots)
 
 
 def create(
@@ -69,18 +79,47 @@ def delete(session: session_.Session, text: str) -> None:
     """
     ref = session.ref(text)
     driver = session.volume_driver(ref.backend)
-    catalog = session.catalog
-    for run in catalog.runs(live_only=True):
+    check_idle(session, ref)
+    with faults.attributed(driver):
+        driver.show(ref.volume_id)
+    checkpoints.drop_all(session.environment(), ref)
+    with faults.attributed(driver):
+        driver.delete(ref.volume_id)
+    session.catalog.destination_done(ref.backend, ref.volume_id)
+
+
+def clone(
+    session: session_.Session, source: str, text: str, snapshot: str | None
+) -> results.VolumeEntry:
+    """Make a volume that is as another one is, or was at its snapshot."""
+    old, new = session.ref(source), session.ref(text)
+    if old.backend != new.backend:
+        raise errors.UsageError(
+            f'{old} cannot be cloned to backend {new.backend}: a clone lies '
+            'beside its source; back it up and restore it there'
+        )
+    driver = session.volume_driver(old.backend)
+    with faults.attributed(driver):
+        if snapshot is None:
+            made = driver.clone(new.volume_id, old.volume_id)
+        else:
+            taken = model.Snapshot(snapshot, old.volume_id, 0)
+            made = driver.create_from_snapshot(new.volume_id, taken)
+    return _entry(new.backend, made)
+
+
+def check_idle(session: session_.Session, ref: model.VolumeRef) -> None:
+    """Refuse what must not be done to a volume while a run is at work.
+
+    :raises errors.Conflict: a run holds it
+    """
+    for run in session.catalog.runs(live_only=True):
         if (run.backend, run.volume_id) == (ref.backend, ref.volume_id):
             raise errors.Conflict(
                 f'run {run.number} ({run.kind}) on host {run.host} is at '
                 f'work on volume {ref}; if it is not: '
                 f'backupkit run abort {run.number}'
             )
-    with faults.attributed(driver):
-        driver.show(ref.volume_id)
-        driver.delete(ref.volume_id)
-    catalog.destination_done(ref.backend, ref.volume_id)
 
 
 def _entry(

@@ -34,6 +34,7 @@ BackupRow = rows.BackupRow
 LedgerEntry = rows.LedgerEntry
 Destination = rows.Destination
 RunKind = states.RunKind
+WRITERS = states.WRITERS
 RunState = states.RunState
 LedgerKind = states.LedgerKind
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from backupkit.catalog import claims
 from backupkit.catalog import database
 from backupkit.catalog import rows
 from backupkit.catalog import runs
@@ -34,9 +35,15 @@ from backupkit import model
 _BACKUPS = schema.BACKUPS.c
 _PREFIX = re.compile(r'[0-9a-f-]{8,36}')
 #: What a target does not tell of a backup.
-_NOTHING_KNOWN = {'finished_at': '', 'verified_at': '', 'run_number': 0}
+_NOTHING_KNOWN = {
+    'finished_at': '',
+    'verified_at': '',
+    'run_number': 0,
+    'protected': False,
+}
 #: One commit costs more than a hundred rows.
 _BATCH = 500
+_COMMITTED = (model.BackupStatus.AVAILABLE, model.BackupStatus.DAMAGED)
 #: What is known of these is more than that a manifest was found.
 _LEFT_ALONE = (
     model.BackupStatus.DAMAGED,
@@ -72,7 +79,8 @@ class Backups(database.Client):
         """Change fields of a record.
 
         :raises errors.NotFound: there is no such backup
-        :raises errors.Conflict: its status cannot change so
+        :raises errors.Conflict: its status cannot change so, or it is
+            protected and would be deleted
         """
         unknown = set(fields) - set(_BACKUPS.keys())
         if unknown:
@@ -86,8 +94,25 @@ class Backups(database.Client):
             known = _get(connection, backup_id)
             status = model.BackupStatus(checked.get('status', known.status))
             states.check_backup(backup_id, known.status, status)
+            _check_protection(known, status, checked)
             if checked:
                 _change(connection, backup_id, checked)
+
+    def spare_backup(
+        self, run_id: str, backup_id: str, former: model.BackupStatus
+    ) -> None:
+        """Record a backup as it was before a run began to delete it.
+
+        :raises errors.RunAborted: the run has ended: another delete may
+            have begun since, and have removed the backup
+        """
+        with self._database.write() as connection:
+            run = runs.get(connection, run_id)
+            if not run.live or run.state != states.RunState.RUNNING:
+                raise errors.RunAborted(f'run {run_id} is {run.state}')
+            known = _get(connection, backup_id)
+            states.check_backup(backup_id, known.status, former)
+            _change(connection, backup_id, _checked({'status': former}))
 
     def backup(self, backup_id: str) -> rows.BackupRow:
         """Return a backup by its id, or by a unique beginning of it.
@@ -159,6 +184,7 @@ class Backups(database.Client):
             }
             if run.state != states.RunState.DONE:
                 _record(connection, _checked(fields))
+            claims.forget_journal(connection, run_id)
             runs.change(
                 connection,
                 run,
@@ -193,6 +219,24 @@ class Backups(database.Client):
             with self._database.write() as connection:
                 added += _import(connection, told)
         return added
+
+
+def _check_protection(
+    known: rows.BackupRow,
+    status: model.BackupStatus,
+    fields: Mapping[str, Any],
+) -> None:
+    """Keep what is protected from being deleted, and the other way round."""
+    if status == model.BackupStatus.DELETING and known.protected:
+        raise errors.Conflict(
+            f'backup {known.backup_id} is protected; to delete it all the '
+            f'same: backupkit backup unprotect {known.backup_id}'
+        )
+    if fields.get('protected') and status not in _COMMITTED:
+        raise errors.Conflict(
+            f'backup {known.backup_id} is {status}: only a backup that is '
+            'there can be protected'
+        )
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ _BATCH = 500
 #: Kinds of runs that read packs. A collection would wait for itself.
 _READERS = (
     states.RunKind.BACKUP,
+    states.RunKind.COPY,
     states.RunKind.RESTORE,
     states.RunKind.VERIFY,
     states.RunKind.CHECK,
@@ -163,13 +164,16 @@ class Coordinator(database.Client):
             sa.func.coalesce(_RUNS.backup_id, _RUNS.run_id)
         ).where(
             _RUNS.finished_at == '',
-            _RUNS.repository_id.in_((repository_id, '')),
+            _RUNS.repository_id.in_((repository_id, ''))
+            | (_RUNS.source_repository_id == repository_id),
             reads,
         )
         return frozenset(self._texts(query))
 
     def astray(self, repository_id: str) -> Collection[str]:
-        """Return the backups that a run aborted in its commit may still put.
+        """Return the backups that a writer which is lost may still put.
+
+        Its run was aborted, or taken over, when it had begun to commit.
 
         Nothing proves that a writer which was past the last check has
         given up, so these stay for ever.
@@ -177,8 +181,11 @@ class Coordinator(database.Client):
         return frozenset(
             self._texts(
                 sa.select(_RUNS.backup_id).where(
-                    _RUNS.state == states.RunState.ABORTED,
-                    _RUNS.committing_at != '',
+                    (
+                        (_RUNS.state == states.RunState.ABORTED)
+                        & (_RUNS.committing_at != '')
+                    )
+                    | (_RUNS.overtaken_at != ''),
                     _RUNS.backup_id.is_not(None),
                     _RUNS.repository_id.in_((repository_id, '')),
                 )

@@ -34,6 +34,11 @@ class Run:
     :ivar host: where it runs, with ``boot_id`` and ``pid``
     :ivar reason: why it failed or was aborted
     :ivar committing_at: when it began to commit, or empty
+    :ivar attempt: drawn anew whenever a process takes the run over
+    :ivar overtaken_at: when one was last taken over that had begun to
+        commit, or empty
+    :ivar source_id: the backup that it reads beside the one that it makes
+    :ivar source_repository_id: the repository of that, if it is in one
     """
 
     run_id: str
@@ -53,6 +58,10 @@ class Run:
     reason: str = ''
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     committing_at: str = ''
+    attempt: str = ''
+    overtaken_at: str = ''
+    source_id: str | None = None
+    source_repository_id: str = ''
 
     @property
     def live(self) -> bool:
@@ -72,6 +81,9 @@ class BackupRow:
 
     :ivar service_metadata: where its target keeps it
     :ivar run_number: of the run that made it; 0 where the record was rebuilt
+    :ivar copy_of: the backup that was made of the volume, where this is a
+        copy of it
+    :ivar protected: it is not to be deleted, by whoever it be
     """
 
     backup_id: str
@@ -98,6 +110,8 @@ class BackupRow:
     fail_reason: str = ''
     service_metadata: str = ''
     run_number: int = 0
+    copy_of: str = ''
+    protected: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

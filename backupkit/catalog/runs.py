@@ -21,7 +21,7 @@ import uuid
 
 import sqlalchemy as sa
 
-from backupkit.catalog import database
+from backupkit.catalog import claims
 from backupkit.catalog import liveness
 from backupkit.catalog import rows
 from backupkit.catalog import schema
@@ -39,10 +39,12 @@ _FINAL = (states.RunState.DONE, states.RunState.FAILED)
 _HOLD_VOLUME = (states.RunKind.BACKUP, states.RunKind.RESTORE)
 #: Runs of the first kind are kept off a backup by live runs of the others.
 _KEPT_OFF_BACKUP = {
+    states.RunKind.COPY: (states.RunKind.DELETE,),
     states.RunKind.RESTORE: (states.RunKind.DELETE,),
     states.RunKind.VERIFY: (states.RunKind.DELETE,),
     states.RunKind.DELETE: (
         states.RunKind.BACKUP,
+        states.RunKind.COPY,
         states.RunKind.RESTORE,
         states.RunKind.VERIFY,
         states.RunKind.DELETE,
@@ -50,7 +52,7 @@ _KEPT_OFF_BACKUP = {
 }
 
 
-class Runs(database.Client):
+class Runs(claims.Claims):
     """The part of the catalog that coordinates who does what."""
 
     def register_run(  # noqa: PLR0913 a row has that many columns
@@ -64,6 +66,8 @@ class Runs(database.Client):
         repository_id: str = '',
         params: Mapping[str, Any] | None = None,
         run_id: str | None = None,
+        source_id: str | None = None,
+        source_repository_id: str = '',
     ) -> rows.Run:
         """Record a run of this process before it does anything.
 
@@ -71,11 +75,13 @@ class Runs(database.Client):
 
         :param kind: a :class:`states.RunKind`
         :param params: plain data that the run may be resumed with
+        :param source_id: a backup that is read, and must stay till then
         :raises errors.Conflict: a live run holds the volume or the backup
         """
         process = liveness.this_process()
+        run_id = run_id or str(uuid.uuid4())
         fields: dict[str, Any] = {
-            'run_id': run_id or str(uuid.uuid4()),
+            'run_id': run_id,
             'kind': values.given_word(states.RunKind, kind),
             'state': states.RunState.RUNNING,
             'backup_id': backup_id,
@@ -91,6 +97,10 @@ class Runs(database.Client):
             'reason': '',
             'params': values.packed(params or {}),
             'committing_at': '',
+            'attempt': '',
+            'overtaken_at': '',
+            'source_id': source_id,
+            'source_repository_id': source_repository_id,
         }
         fields = values.checked(schema.RUNS, fields)
         with self._database.write() as connection:
@@ -98,6 +108,7 @@ class Runs(database.Client):
             if known is not None:
                 return known
             _refuse_conflict(connection, fields)
+            fields['attempt'] = self.begin_attempt(run_id)
             connection.execute(sa.insert(schema.RUNS).values(fields))
             return get(connection, fields['run_id'])
 
@@ -129,10 +140,12 @@ class Runs(database.Client):
     def begin_commit(self, run_id: str) -> None:
         """Let a backup be committed; from here only its target can tell.
 
-        :raises errors.RunAborted: the run was aborted, or has ended
+        :raises errors.RunAborted: the run was aborted, or has ended, or
+            was taken over
         """
         with self._database.write() as connection:
             run = get(connection, run_id)
+            self._check_attempt(run)
             states.check_run(run_id, run.state, states.RunState.COMMITTING)
             change(
                 connection,
@@ -150,6 +163,7 @@ class Runs(database.Client):
         """
         with self._database.write() as connection:
             run = get(connection, run_id)
+            self._check_attempt(run)
             states.check_run(run_id, run.state, states.RunState.SUSPENDED)
             change(
                 connection,
@@ -170,6 +184,7 @@ class Runs(database.Client):
         """
         with self._database.write() as connection:
             run = get(connection, run_id)
+            self._check_attempt(run)
             states.check_run(run_id, run.state, states.RunState.ABORTED)
             if run.committing_at and not committing:
                 raise errors.Conflict(
@@ -196,6 +211,7 @@ class Runs(database.Client):
             run = get(connection, run_id)
             if run.state in _FINAL:
                 return
+            self._check_attempt(run)
             if run.state not in states.FINISHED_FROM:
                 raise errors.Conflict(
                     f'run {run_id} is {run.state}: it must be aborted, and '
@@ -210,6 +226,7 @@ class Runs(database.Client):
                 reason=values.prose(run.reason or reason),
                 finished_at=run.finished_at or values.now(),
             )
+            claims.forget_journal(connection, run_id)
             if new != states.RunState.DONE:
                 _mark_backup(
                     connection, run, model.BackupStatus.ERROR, reason or new
@@ -263,10 +280,11 @@ def _refuse_conflict(
             & (_RUNS.backend == fields['backend'])
             & (_RUNS.volume_id == fields['volume_id'])
         )
-    if kind in _KEPT_OFF_BACKUP and fields['backup_id']:
+    wanted = [fields[key] for key in ('backup_id', 'source_id') if fields[key]]
+    if kind in _KEPT_OFF_BACKUP and wanted:
         clashes.append(
             _RUNS.kind.in_(_KEPT_OFF_BACKUP[kind])
-            & (_RUNS.backup_id == fields['backup_id'])
+            & (_RUNS.backup_id.in_(wanted) | _RUNS.source_id.in_(wanted))
         )
     if kind == states.RunKind.GC and fields['backup_id']:
         # Only one collection at a time moves packs of a repository.
@@ -287,12 +305,14 @@ def _describe_holder(holder: rows.Run, fields: Mapping[str, Any]) -> str:
     held = f'volume {holder.backend}:{holder.volume_id}'
     if holder.kind == states.RunKind.GC:
         held = f'repository {holder.repository_id}'
-    if holder.backup_id and holder.backup_id == fields['backup_id']:
-        held = f'backup {holder.backup_id}'
+    for one in (fields['backup_id'], fields['source_id']):
+        if one and one in (holder.backup_id, holder.source_id):
+            held = f'backup {one}'
     return (
         f'{held} is held by run {holder.run_id} ({holder.kind}, '
         f'{holder.state}, host {holder.host}, pid {holder.pid}): wait for '
-        f'it, or end it with `backupkit run abort {holder.run_id}`'
+        f'it; once its process is gone, `backupkit run resume '
+        f'{holder.run_id}` or `backupkit run abort {holder.run_id}`'
     )
 
 
@@ -303,7 +323,7 @@ def _mark_backup(
     reason: str,
 ) -> None:
     """Take the record of a backup along with the run that makes it."""
-    if run.kind != states.RunKind.BACKUP:
+    if run.kind not in states.WRITERS:
         return
     backups = schema.BACKUPS
     connection.execute(

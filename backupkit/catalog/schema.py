@@ -127,6 +127,13 @@ RUNS = sa.Table(
     _text('reason'),
     _text('params'),
     _time('committing_at'),
+    # Who works on it: drawn anew whenever a process takes it over.
+    _word('attempt'),
+    # When one was taken over whose commit may still arrive.
+    _time('overtaken_at'),
+    # The backup that it reads beside what it writes, and where that is.
+    sa.Column('source_id', sa.String(UUID_LENGTH)),
+    _uuid('source_repository_id'),
     sa.Index('ix_runs_run_id', 'run_id', unique=True),
     # Unfinished runs are few among very many finished ones.
     sa.Index('ix_runs_finished_at', 'finished_at'),
@@ -160,6 +167,8 @@ BACKUPS = sa.Table(
     _text('fail_reason'),
     _text('service_metadata'),
     sa.Column('run_number', sa.Integer, nullable=False),
+    _uuid('copy_of'),
+    _flag('protected'),
     sa.Index('ix_backups_line', 'repository_id', 'backend', 'volume_id'),
 )
 
@@ -197,6 +206,15 @@ REPOSITORIES = sa.Table(
     _name('target', key=True),
     _uuid('repository_id'),
     _time('seen_at'),
+)
+
+#: How far the copies of unfinished runs have come.
+JOURNALS = sa.Table(
+    'journals',
+    METADATA,
+    _uuid('run_id', key=True),
+    _text('body'),
+    _time('kept_at'),
 )
 
 #: Volumes that a restore has begun to overwrite and not finished.

@@ -29,11 +29,16 @@ class RunKind(enum.StrEnum):
     """What a run does."""
 
     BACKUP = 'backup'
+    COPY = 'copy'
     RESTORE = 'restore'
     VERIFY = 'verify'
     DELETE = 'delete'
     GC = 'gc'
     CHECK = 'check'
+
+
+#: Runs that make a backup, and so end with a commit.
+WRITERS = frozenset({RunKind.BACKUP, RunKind.COPY})
 
 
 class RunState(enum.StrEnum):
@@ -54,6 +59,7 @@ class LedgerKind(enum.StrEnum):
     ATTACHMENT = 'attachment'
     VOLUME = 'volume'
     MOUNT = 'mount'
+    CHECKPOINT = 'checkpoint'
 
 
 #: How the work of a run may go on. Once it is committing, only the target

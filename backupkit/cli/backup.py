@@ -21,6 +21,8 @@ from typing import Any
 from backupkit.cli import columns
 from backupkit.cli import command
 from backupkit.cli import confirm
+from backupkit.cli import overrides
+from backupkit.cli import sizes
 from backupkit import errors
 
 _LISTED = (
@@ -56,6 +58,8 @@ def describe(row: Any) -> Mapping[str, Any]:
         'finished_at': row.finished_at,
         'verified_at': row.verified_at,
         'fail_reason': row.fail_reason,
+        'copy_of': row.copy_of,
+        'protected': row.protected,
         'service_metadata': row.service_metadata,
         'repository_id': row.repository_id,
         'run': row.run_number,
@@ -101,6 +105,14 @@ class Create(command.ShowOne):
             'as not consistent.',
         )
         parser.add_argument(
+            '--mode',
+            choices=('auto', 'hot', 'cold'),
+            default='auto',
+            help='hot: read a snapshot, so that the volume may be in use. '
+            'cold: read the volume itself, which must not be in use. The '
+            'default, auto, takes a snapshot where there can be one.',
+        )
+        parser.add_argument(
             '--dry-run',
             action='store_true',
             help='Show the tasks that would be run, and do nothing.',
@@ -119,6 +131,7 @@ class Create(command.ShowOne):
                 name=parsed_args.name,
                 full=parsed_args.full,
                 force=parsed_args.force,
+                mode=parsed_args.mode,
                 control=control,
             )
         return columns.show(describe(row))
@@ -131,6 +144,7 @@ class Create(command.ShowOne):
             target=parsed_args.target,
             full=parsed_args.full,
             force=parsed_args.force,
+            mode=parsed_args.mode,
         )
         names = ('task', 'requires', 'provides')
         steps = [dict(zip(names, step)) for step in plan.steps]
@@ -189,7 +203,7 @@ class Show(command.ShowOne):
     examples = ('backupkit backup show 3f2a9c41 -f yaml',)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        return _with_id(super().get_parser(prog_name))
+        return with_id(super().get_parser(prog_name))
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -202,17 +216,28 @@ class Verify(command.ShowOne):
     """Check that a backup can be restored.
 
     Quick by default: what the backup consists of is there, whole by its
-    sizes, and fits together. With --full every byte is read and compared.
-    Exits with 4 where damage was found; the next backup of the volume
-    stores anew what is damaged.
+    sizes, and fits together. With --full every byte is read and compared,
+    with --sample a share of them, others each time. Exits with 4 where
+    damage was found; the next backup of the volume stores anew what is
+    damaged.
     """
 
-    examples = ('backupkit backup verify 3f2a9c41 --full',)
+    examples = (
+        'backupkit backup verify 3f2a9c41 --full',
+        'backupkit backup verify 3f2a9c41 --sample 5%',
+    )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = _with_id(super().get_parser(prog_name))
-        parser.add_argument(
+        parser = with_id(super().get_parser(prog_name))
+        much = parser.add_mutually_exclusive_group()
+        much.add_argument(
             '--full', action='store_true', help='Read and compare every byte.'
+        )
+        much.add_argument(
+            '--sample',
+            metavar='PERCENT',
+            type=sizes.share,
+            help='Read and compare so much of the backup, chosen by chance.',
         )
         return parser
 
@@ -221,7 +246,10 @@ class Verify(command.ShowOne):
     ) -> tuple[Sequence[str], Sequence[Any]]:
         with self.shell.run_control() as control:
             report = self.shell.kit.verify_backup(
-                parsed_args.backup_id, full=parsed_args.full, control=control
+                parsed_args.backup_id,
+                full=parsed_args.full,
+                share=parsed_args.sample,
+                control=control,
             )
         if not report.good:
             self.exit_code = errors.Damaged.exit_code
@@ -234,8 +262,8 @@ class Verify(command.ShowOne):
 class Delete(command.Command):
     """Delete a backup.
 
-    Other backups stay whole, whichever is deleted. The space comes back
-    with "backupkit repository gc".
+    Other backups stay whole, whichever is deleted. One that is protected
+    cannot be deleted. The space comes back with "backupkit repository gc".
     """
 
     examples = (
@@ -244,7 +272,7 @@ class Delete(command.Command):
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = _with_id(super().get_parser(prog_name))
+        parser = with_id(super().get_parser(prog_name))
         confirm.add_argument(parser)
         return parser
 
@@ -272,7 +300,7 @@ class Restore(command.ShowOne):
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = _with_id(super().get_parser(prog_name))
+        parser = with_id(super().get_parser(prog_name))
         where = parser.add_mutually_exclusive_group(required=True)
         where.add_argument(
             '--to',
@@ -289,6 +317,12 @@ class Restore(command.ShowOne):
             action='store_true',
             help='With --to: what the volume holds may be lost.',
         )
+        parser.add_argument(
+            '--meta-override',
+            metavar='FILE',
+            help='With --new: a JSON object with properties that the volume '
+            'is to have in place of those of the backup.',
+        )
         return parser
 
     def take_action(
@@ -300,12 +334,14 @@ class Restore(command.ShowOne):
                 to=parsed_args.to,
                 new=parsed_args.new,
                 overwrite=parsed_args.overwrite,
+                properties=overrides.read(parsed_args.meta_override),
                 control=control,
             )
         return columns.show(columns.plain(result))
 
 
-def _with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add the backup that a command works on."""
     parser.add_argument(
         'backup_id',
         metavar='ID',

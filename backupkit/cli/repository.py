@@ -22,6 +22,7 @@ from typing import Any
 from backupkit.cli import columns
 from backupkit.cli import command
 from backupkit.cli import confirm
+from backupkit.cli import sizes
 from backupkit import errors
 
 
@@ -49,20 +50,32 @@ class Stats(command.ShowOne):
 class Check(command.ShowOne):
     """Check a whole repository.
 
-    Exits with 4 where damage was found.
+    Quick by default: what backups consist of is there, whole by its sizes,
+    and fits together. With --read-data every byte is read and compared;
+    with --part those of one part of all packs, so that N runs, one a night,
+    read the whole repository once. Exits with 4 where damage was found.
     """
 
     examples = (
         'backupkit repository check',
         'backupkit repository check vault --read-data',
+        'backupkit repository check vault --part 3/30',
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = with_target(super().get_parser(prog_name))
-        parser.add_argument(
+        much = parser.add_mutually_exclusive_group()
+        much.add_argument(
             '--read-data',
             action='store_true',
             help='Read and compare every byte.',
+        )
+        much.add_argument(
+            '--part',
+            metavar='K/N',
+            type=_part,
+            help='Read and compare every byte of part K of N, the first '
+            'being 1.',
         )
         return parser
 
@@ -73,6 +86,7 @@ class Check(command.ShowOne):
             report = self.shell.kit.check_repository(
                 parsed_args.target,
                 read_data=parsed_args.read_data,
+                part=parsed_args.part,
                 control=control,
             )
         if not report.good:
@@ -102,7 +116,7 @@ class Gc(command.ShowOne):
         parser.add_argument(
             '--max-unused',
             metavar='PERCENT',
-            type=_share,
+            type=sizes.share,
             default=0.2,
             help='How much of what is stored may stay though no backup needs '
             'it. Less means less space, and more to read and write for each '
@@ -151,15 +165,14 @@ class Adopt(command.ShowOne):
         )
 
 
-def _share(text: str) -> float:
-    """Return a percentage, with or without its sign, as a share."""
-    try:
-        percent = float(text.removesuffix('%'))
-    except ValueError:
-        percent = -1
-    if not 0 <= percent <= 100:
-        raise argparse.ArgumentTypeError(f'{text!r} is not 0% to 100%')
-    return percent / 100
+def _part(text: str) -> tuple[int, int]:
+    """Return K and N of ``K/N``."""
+    number, slash, count = text.partition('/')
+    if not (slash and number.isdecimal() and count.isdecimal()):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} does not name a part: write K/N, for example 3/30'
+        )
+    return int(number), int(count)
 
 
 def with_target(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -31,11 +31,12 @@ _LISTED = (
     'target',
     'host',
     'pid',
+    'process',
     'started_at',
 )
 
 
-def _describe(run: Any) -> Mapping[str, Any]:
+def _describe(run: Any, process: str) -> Mapping[str, Any]:
     volume = f'{run.backend}:{run.volume_id}' if run.volume_id else ''
     return {
         'id': run.run_id,
@@ -47,6 +48,7 @@ def _describe(run: Any) -> Mapping[str, Any]:
         'target': run.target,
         'host': run.host,
         'pid': run.pid,
+        'process': process,
         'started_at': run.started_at,
         'finished_at': run.finished_at,
         'reason': run.reason,
@@ -54,7 +56,12 @@ def _describe(run: Any) -> Mapping[str, Any]:
 
 
 class List(command.Lister):
-    """List the runs that are on or suspended."""
+    """List the runs that are on, or were interrupted.
+
+    The process of a run is "alive"; or "gone", so that the run can be
+    resumed; or "unknown", where that cannot be told on this host; or, of a
+    run that has ended, empty.
+    """
 
     examples = ('backupkit run list', 'backupkit run list --all')
 
@@ -70,8 +77,10 @@ class List(command.Lister):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
-        found = self.shell.kit.list_runs(everything=parsed_args.all)
-        return columns.rows(_LISTED, map(_describe, found))
+        kit = self.shell.kit
+        found = kit.list_runs(everything=parsed_args.all)
+        described = [_describe(run, kit.run_process(run)) for run in found]
+        return columns.rows(_LISTED, described)
 
 
 class Show(command.ShowOne):
@@ -85,8 +94,33 @@ class Show(command.ShowOne):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
-        run = self.shell.kit.show_run(parsed_args.run_id)
-        return columns.show(_describe(run))
+        kit = self.shell.kit
+        run = kit.show_run(parsed_args.run_id)
+        return columns.show(_describe(run, kit.run_process(run)))
+
+
+class Resume(command.ShowOne):
+    """Go on with a run that was interrupted, where it was left.
+
+    Its process was killed, its host was started anew, or it was suspended.
+    What it has stored and written is not copied again. "backup create" and
+    "backup restore" do this by themselves for the volume that they name.
+    Where volume, snapshot or repository are not those any more with which
+    the run was begun, it is undone.
+    """
+
+    examples = ('backupkit run resume 12', 'backupkit run resume 12 -f json')
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        return _with_id(super().get_parser(prog_name))
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], Sequence[Any]]:
+        kit = self.shell.kit
+        with self.shell.run_control() as control:
+            run = kit.resume_run(parsed_args.run_id, control=control)
+        return columns.show(_describe(run, kit.run_process(run)))
 
 
 class Abort(command.ShowOne):
@@ -111,8 +145,9 @@ class Abort(command.ShowOne):
             'removed',
             yes=parsed_args.yes,
         )
-        run = self.shell.kit.abort_run(parsed_args.run_id)
-        return columns.show(_describe(run))
+        kit = self.shell.kit
+        run = kit.abort_run(parsed_args.run_id)
+        return columns.show(_describe(run, kit.run_process(run)))
 
 
 def _with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

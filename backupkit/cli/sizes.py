@@ -10,15 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Sizes as people write and read them."""
+"""Sizes, shares and times as people write and read them."""
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import decimal
 import re
 
 _SIZE = re.compile(r'([0-9]+(?:\.[0-9]+)?)\s*([kmgtp]?)(i?b?)', re.IGNORECASE)
+_DURATION = re.compile(r'([0-9]{1,6})([hdw])')
+_HOURS = {'h': 1, 'd': 24, 'w': 168}
 _POWERS = ('', 'k', 'm', 'g', 't', 'p')
 _UNITS = ('bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB')
 
@@ -44,6 +47,34 @@ def parse(text: str) -> int:
             f'{text!r} is not a whole number of bytes'
         )
     return int(size)
+
+
+def share(text: str) -> float:
+    """Return a percentage, with or without its sign, as a share.
+
+    :raises argparse.ArgumentTypeError: it is none
+    """
+    try:
+        percent = float(text.removesuffix('%'))
+    except ValueError:
+        percent = -1
+    if not 0 <= percent <= 100:
+        raise argparse.ArgumentTypeError(f'{text!r} is not 0% to 100%')
+    return percent / 100
+
+
+def duration(text: str) -> datetime.timedelta:
+    """Return the time that ``12h``, ``30d`` or ``8w`` mean.
+
+    :raises argparse.ArgumentTypeError: it is none
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a time: write hours, days or weeks, for '
+            'example 12h, 30d or 8w'
+        )
+    return datetime.timedelta(hours=int(match[1]) * _HOURS[match[2]])
 
 
 def render(size_bytes: float) -> str:

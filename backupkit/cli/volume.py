@@ -108,6 +108,39 @@ class Delete(command.Command):
         self.shell.kit.delete_volume(parsed_args.volume)
 
 
+class Clone(command.ShowOne):
+    """Create a volume that is as another one is.
+
+    Both lie on one backend, and can be written and deleted in any order.
+    """
+
+    examples = (
+        'backupkit volume clone local:db01 local:try',
+        'backupkit volume clone nas:db01 nas:old --snapshot before-upgrade',
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('source', metavar='SOURCE')
+        parser.add_argument('volume', metavar='BACKEND:VOLUME')
+        parser.add_argument(
+            '--snapshot',
+            metavar='NAME',
+            help='As the source was at this snapshot; by default as it is.',
+        )
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[Sequence[str], Sequence[Any]]:
+        entry = self.shell.kit.clone_volume(
+            parsed_args.source,
+            parsed_args.volume,
+            snapshot=parsed_args.snapshot,
+        )
+        return columns.show(columns.plain(entry))
+
+
 def _with_volume(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument('volume', metavar='BACKEND:VOLUME')
     return parser

@@ -52,8 +52,9 @@ OPTS: list[cfg.Opt] = [
         max=256,
         sample_default='one for each CPU, at most 4',
         help='How many threads read, compress and store the data of one '
-        'run. By default one for each CPU that the process may use, at '
-        'most 4.',
+        'run. Images, whose copies mostly wait for disks, use 8 where '
+        'max_memory_bytes has room for them. By default one for each CPU '
+        'that the process may use, at most 4.',
     ),
     cfg.IntOpt(
         'max_memory_bytes',

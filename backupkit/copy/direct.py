@@ -38,6 +38,9 @@ SCRATCH_BYTES = 4 << 20
 
 _IOV_LIMIT = 1024
 
+#: Places of a file that are asked for in the page cache.
+_SAMPLES = 64
+
 Block = bytearray | memoryview
 
 
@@ -63,6 +66,19 @@ def _reopen(fd: int, flags: int) -> int | None:
         )
     except OSError:
         return None
+
+
+def is_cached(fd: int) -> bool:
+    """Tell whether the page cache holds nearly all of a file, by samples."""
+    size = os.fstat(fd).st_size
+    block = bytearray(1)
+    try:
+        for number in range(_SAMPLES):
+            offset = size * number // _SAMPLES
+            os.preadv(fd, [block], offset, os.RWF_NOWAIT)
+    except OSError:
+        return False
+    return True
 
 
 class _Scratch(threading.local):
@@ -134,6 +150,10 @@ class DirectFile:
     def _uncached(
         self, direct: int, offset: int, left: Sequence[Block], length: int
     ) -> int:
+        if not (offset | length) % ALIGNMENT and _are_aligned(left):
+            count = _try_direct(direct, left, offset)
+            if count is not None:
+                return count
         start = offset - offset % ALIGNMENT
         end = min(offset + length, start + SCRATCH_BYTES)
         wanted = -(-(end - start) // ALIGNMENT) * ALIGNMENT
@@ -200,6 +220,41 @@ class DirectFile:
                 raise
         self._direct = None
         return 0
+
+
+def _are_aligned(blocks: Sequence[Block]) -> bool:
+    """Tell whether blocks may be in whole pages: those of :func:`aligned`."""
+    return all(
+        isinstance(block, memoryview)
+        and isinstance(block.obj, mmap.mmap)
+        and not len(block) % ALIGNMENT
+        for block in blocks
+    )
+
+
+def _try_direct(
+    direct: int, blocks: Sequence[Block], offset: int
+) -> int | None:
+    """Read straight into blocks; None where their memory does not fit."""
+    try:
+        return os.preadv(direct, blocks[:_IOV_LIMIT], offset)
+    except OSError as exc:
+        if exc.errno != errno.EINVAL:
+            raise
+        return None
+
+
+class Memory:
+    """Blocks that are filled one part after the other."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._left = blocks
+
+    def take(self, count: int) -> Sequence[Block]:
+        """Return the memory of the next ``count`` bytes."""
+        taken = _first(self._left, count)
+        self._left = rest(self._left, count)
+        return taken
 
 
 def rest(blocks: Sequence[Block], count: int) -> Sequence[Block]:

@@ -39,6 +39,9 @@ class Reader(abc.ABC):
     #: Plain size of what is read.
     size_bytes: int
 
+    #: Whether ``extents`` may be ``same``.
+    tells_changes: bool = False
+
     @abc.abstractmethod
     def extents(self) -> Iterator[model.Extent]:
         """Yield extents in order that tile ``[0, size_bytes)``."""
@@ -95,6 +98,24 @@ class Writer(abc.ABC):
         """
         raise NotImplementedError
 
+    def done(self) -> Sequence[model.Extent]:
+        """Return ranges that need not be handed on, in order.
+
+        An earlier attempt has brought them. They begin and end where blocks
+        do. Handing them on all the same does no harm.
+        """
+        return ()
+
+    def flush(self) -> bool:
+        """Make durable what was taken so far, while more may come.
+
+        :returns: False where only :meth:`finish` can do that
+        """
+        return False
+
     @abc.abstractmethod
     def finish(self) -> None:
         """Make everything taken so far durable."""
+
+    def close(self) -> None:
+        """Let go of what the writer holds; twice is fine."""

@@ -41,13 +41,13 @@ def copy(
 ) -> None:
     """Copy everything from a reader to a writer, in blocks.
 
-    On return every block of the reader was handed on exactly once; the
-    writer is not finished yet. The first error of any thread is raised
-    when all threads have stopped.
+    On return every block of the reader was handed on exactly once, but for
+    those that the writer has already; the writer is not finished yet. The
+    first error of any thread is raised when all threads have stopped.
 
     :raises errors.Cancelled: as asked through ``control``
     """
-    work = _Work(reader, control, block_bytes)
+    work = _Work(reader, control, block_bytes, writer.done())
     if threads == 1:
         work.run(writer)
         return
@@ -71,6 +71,7 @@ class _Work:
         reader: interface.Reader,
         control: control_.Control,
         block_bytes: int,
+        done: Sequence[model.Extent] = (),
     ) -> None:
         self._reader = reader
         self._control = control
@@ -78,10 +79,11 @@ class _Work:
         # Batches begin where blocks do, whatever the size of those.
         self._count = max(1, BATCH_BYTES // block_bytes)
         self._lock = threading.Lock()
-        self._batches = batches(
-            aligned(reader.extents(), reader.size_bytes, block_bytes),
-            self._count * block_bytes,
-        )
+        extents = aligned(reader.extents(), reader.size_bytes, block_bytes)
+        if done:
+            control.advance(sum(extent.length for extent in done))
+            extents = remaining(extents, done)
+        self._batches = batches(extents, self._count * block_bytes)
         self._error: BaseException | None = None
 
     def _next(self) -> model.Extent | None:
@@ -181,6 +183,25 @@ def _split(
         kind = extent.kind
     if kind is not None and size_bytes > begin:
         yield model.Extent(begin, size_bytes - begin, kind)
+
+
+def remaining(
+    extents: Iterator[model.Extent], done: Sequence[model.Extent]
+) -> Iterator[model.Extent]:
+    """Yield what of the extents is not done; both are in order."""
+    left = list(reversed(done))
+    for extent in extents:
+        offset = extent.offset
+        while left and left[-1].offset < extent.end:
+            if left[-1].offset > offset:
+                length = left[-1].offset - offset
+                yield model.Extent(offset, length, extent.kind)
+            offset = max(offset, left[-1].end)
+            if left[-1].end > extent.end:
+                break
+            left.pop()
+        if offset < extent.end:
+            yield model.Extent(offset, extent.end - offset, extent.kind)
 
 
 def batches(

@@ -204,6 +204,10 @@ class RawWriter(_RawFile, interface.Writer):
             yield begin, stop
             offset = stop
 
+    def flush(self) -> bool:
+        self.finish()
+        return True
+
     def finish(self) -> None:
         try:
             os.fsync(self._fd)

@@ -26,22 +26,29 @@ from backupkit import model
 
 _CLEAR = 'backupkit doctor --clear'
 
+#: Kinds of runs that can be gone on with.
+_RESUMED = catalog_.WRITERS | {catalog_.RunKind.RESTORE}
+
 
 def runs(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
     """Tell of every run that has not ended."""
     for run in subject.catalog.runs(live_only=True):
         where = f'{run.kind} on host {run.host}, pid {run.pid}'
         abort = f'backupkit run abort {run.number}'
+        resume = f'backupkit run resume {run.number}'
         name = str(run.number)
         if run.state == catalog_.RunState.SUSPENDED:
             told = f'{where}: suspended; it keeps what it has made'
             yield diagnosis.Diagnosis(
-                'run', name, diagnosis.WARNING, told, abort
+                'run', name, diagnosis.WARNING, told, f'{resume}, or {abort}'
             )
         elif liveness.is_dead(subject.state_path, run):
             told = f'{where}: its process has died'
+            cure = f'{resume}, or {_CLEAR}'
+            if run.kind not in _RESUMED:
+                cure = _CLEAR
             yield diagnosis.Diagnosis(
-                'run', name, diagnosis.PROBLEM, told, _CLEAR
+                'run', name, diagnosis.PROBLEM, told, cure
             )
         elif liveness.is_alive(subject.state_path, run):
             yield diagnosis.Diagnosis(

@@ -30,9 +30,14 @@ class VolumeCapabilities:
     snapshots: bool = False
     #: A snapshot may be made of a volume that is open for writing.
     online_snapshots: bool = False
+    #: ``snapshots`` tells which there are.
+    list_snapshots: bool = False
+    #: ``create_from_snapshot`` makes a volume of one.
+    from_snapshot: bool = False
     #: ``extents`` tells holes and zeros instead of "all is data".
     allocation_map: bool = False
-    #: ``changed_extents`` tells what changed since a checkpoint.
+    #: ``changed_extents`` tells what changed since a checkpoint, which
+    #: ``keep_checkpoint`` and ``drop_checkpoint`` keep and drop.
     changed_extents: bool = False
     #: ``create`` and ``delete`` make and remove volumes.
     create: bool = False
@@ -55,6 +60,8 @@ class StoreCapabilities:
     list_complete: bool = False
     #: Of two puts of one name at the same time, one raises ObjectExists.
     put_if_absent: bool = False
+    #: ``make_file`` and ``open_file`` work: objects are files here.
+    files: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Sequence
+import contextlib
 import dataclasses
 import re
 import types
@@ -149,6 +150,29 @@ class Store(abc.ABC):
         """
         for name in names:
             self.delete(name)
+
+    def make_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Lend a new, empty file, which is an object when it was given back.
+
+        By capability ``files``. The descriptor can be read and written
+        anywhere, and what is a hole in it stays one. Where the context ends
+        well the object is whole and durable, as after :meth:`put`; where it
+        ends with an error there is none, and nothing is left.
+
+        :raises errors.ObjectExists: the name is taken; when it is given back
+        :raises errors.TargetError: it failed; nothing visible is left
+        """
+        raise errors.NotSupported('this store keeps no files')
+
+    def open_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Lend the file that an object is, open for reading.
+
+        By capability ``files``. For what :meth:`get` cannot do: to see
+        holes, and to let the file system share or copy blocks.
+
+        :raises errors.ObjectNotFound: there is no such object; on entry
+        """
+        raise errors.NotSupported('this store keeps no files')
 
     def sweep(self) -> int:
         """Remove what puts of dead processes left, and tell how many.

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import contextlib
 import dataclasses
 from typing import Any, ClassVar, Protocol
 
@@ -33,7 +34,9 @@ from backupkit.copy import control as control_
 from backupkit.copy import interface
 from backupkit.drivers import capability
 from backupkit.drivers import contract
+from backupkit.drivers import opened as opened_
 from backupkit.drivers import volume as volume_
+from backupkit import errors
 from backupkit import model
 
 
@@ -296,6 +299,25 @@ class Target(contract.Driver, abc.ABC):
         :raises errors.IntegrityError: a byte is not what was kept
         """
 
+    def open_backup(
+        self,
+        backup_id: str,
+        coordinator: Coordinator,
+        control: control_.Control,
+    ) -> contextlib.AbstractContextManager[opened_.OpenedBackup]:
+        """Lend a backup, to be read in any order: for a copy elsewhere.
+
+        The reader checks every block, and is good within the context only.
+        The default cannot.
+
+        :raises errors.NotFound: there is no such backup; on entry
+        :raises errors.IntegrityError: it is damaged; on entry, or by the
+            reader
+        """
+        raise errors.NotSupported(
+            f'target {self.name} cannot lend its backups to be read'
+        )
+
     @abc.abstractmethod
     def verify(
         self,
@@ -306,6 +328,22 @@ class Target(contract.Driver, abc.ABC):
         full: bool = False,
     ) -> Report:
         """Check a backup: structure, sizes, presence; all bytes if full."""
+
+    def verify_sample(
+        self,
+        backup_id: str,
+        coordinator: Coordinator,
+        control: control_.Control,
+        *,
+        share: float,
+    ) -> Report:
+        """Check a backup like :meth:`verify`, and a share of its bytes.
+
+        Which of them is left to chance. The default reads all of them.
+
+        :param share: more than 0, and at most 1
+        """
+        return self.verify(backup_id, coordinator, control, full=True)
 
     @abc.abstractmethod
     def delete(self, backup_id: str) -> None:

@@ -18,8 +18,8 @@ backup, as the destination of a restore, and as a place where the
 
 The rules of every method:
 
-1. Undo methods (``detach``, ``delete_snapshot``, ``delete``) succeed when
-   there is nothing to undo.
+1. Undo methods (``detach``, ``delete_snapshot``, ``drop_checkpoint``,
+   ``delete``) succeed when there is nothing to undo.
 2. Names handed in are derived from the backup id. A method that finds its
    own work under that name returns it instead of doing it again.
 3. Only errors of :mod:`backupkit.errors` leave a driver.
@@ -31,9 +31,11 @@ The rules of every method:
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
 from typing import ClassVar
 
+from backupkit.copy import opening
 from backupkit.drivers import capability
 from backupkit.drivers import contract
 from backupkit import errors
@@ -111,8 +113,14 @@ class VolumeDriver(contract.Driver, abc.ABC):
         """Yield what is known of the attachment's bytes, in order.
 
         The extents tile ``[0, size_bytes)`` without gap or overlap and are
-        ``data`` or ``zero``. The default calls everything data.
+        ``data`` or ``zero``. The default calls all of a raw volume data,
+        and asks an image of another format itself. A backup calls this for
+        raw volumes only.
         """
+        if attachment.format != 'raw':
+            with contextlib.closing(opening.open_reader(attachment)) as image:
+                yield from image.extents()
+            return
         if attachment.size_bytes:
             yield model.Extent(0, attachment.size_bytes, model.ExtentKind.DATA)
 
@@ -157,12 +165,86 @@ class VolumeDriver(contract.Driver, abc.ABC):
         """Remove a snapshot; absent is fine. By capability."""
         raise errors.NotSupported(f'backend {self.name} cannot make snapshots')
 
+    def snapshots(self, volume_id: str) -> Sequence[model.Snapshot]:
+        """Return the snapshots of a volume, oldest first.
+
+        By capability ``list_snapshots``. Those are among them that others
+        have made, and that are kept as checkpoints.
+
+        :raises errors.VolumeNotFound: there is no such volume
+        """
+        raise errors.NotSupported(f'backend {self.name} lists no snapshots')
+
+    def create_from_snapshot(
+        self, volume_id: str, snapshot: model.Snapshot
+    ) -> model.Volume:
+        """Make a volume that is as another one was at its snapshot.
+
+        By capability ``from_snapshot``. Neither depends on the other.
+
+        :raises errors.VolumeExists: the name is taken
+        :raises errors.VolumeNotFound: there is no such snapshot
+        """
+        raise errors.NotSupported(
+            f'backend {self.name} makes no volumes from snapshots'
+        )
+
+    def chain(self, volume_id: str) -> Sequence[model.Link]:
+        """Return the image files of a volume, the one that is written first.
+
+        The default is to tell none: the volume is not in layers.
+
+        :raises errors.VolumeNotFound: there is no such volume
+        """
+        return ()
+
+    def keep_checkpoint(self, volume_id: str, name: str) -> None:
+        """Keep what it takes to tell later what changed since a snapshot.
+
+        By capability ``changed_extents``. Called for the snapshot ``name``
+        that a backup has read, instead of :meth:`delete_snapshot`: on
+        return it need not be there any more. Where a volume is read without
+        a snapshot it is called before the reading: since that moment, then.
+        May be called again for the same name.
+
+        :raises errors.NotSupported: not of this volume
+        :raises errors.InUse: not while the volume is open for writing
+        :raises errors.VolumeNotFound: there is no such volume
+        """
+        raise errors.NotSupported(
+            f'backend {self.name} cannot tell what changed since a backup'
+        )
+
+    def drop_checkpoint(self, volume_id: str, name: str) -> None:
+        """Give up what is kept under this name; absent is fine.
+
+        By capability ``changed_extents``.
+
+        :raises errors.InUse: not while the volume is open for writing
+        """
+        raise errors.NotSupported(
+            f'backend {self.name} cannot tell what changed since a backup'
+        )
+
     def create(self, volume_id: str, size_bytes: int) -> model.Volume:
         """Make a volume of exactly this size. By capability ``create``.
 
         :raises errors.VolumeExists: the name is taken
         """
         raise errors.NotSupported(f'backend {self.name} cannot create volumes')
+
+    def create_like(
+        self, volume_id: str, size_bytes: int, properties: Mapping[str, str]
+    ) -> model.Volume:
+        """Make a volume that is also otherwise like one of a backup.
+
+        By capability ``create``, of which it keeps all promises. The
+        default makes a volume and heeds no property.
+
+        :param properties: of :class:`backupkit.model.Volume`, as this or
+            another driver told them; the operator may have changed some
+        """
+        return self.create(volume_id, size_bytes)
 
     def round_size(self, size_bytes: int) -> int:
         """Return the least size, from this one on, that ``create`` makes.

@@ -18,18 +18,25 @@ from __future__ import annotations
 from taskflow.patterns import linear_flow
 
 from backupkit.flows import environment
+from backupkit.flows.tasks import checkpoint as checkpoint_
 from backupkit.flows.tasks import copying
 from backupkit.flows.tasks import source
 
 
 def flow(
-    backend: str, target: str, *, snapshot: bool, compare: bool
+    backend: str,
+    target: str,
+    *,
+    snapshot: bool,
+    compare: bool,
+    checkpoint: bool = False,
 ) -> linear_flow.Flow:
     """Return the tasks that make one backup.
 
     :param snapshot: the volume is read through a snapshot
     :param compare: the volume itself is read, and asked before and after
         whether it changed
+    :param checkpoint: what tells later what changed since is kept
     """
     env = environment.current()
     driver = env.drivers.volume_driver(backend)
@@ -37,14 +44,20 @@ def flow(
     steps = linear_flow.Flow('backup')
     if snapshot:
         steps.add(source.Snapshot(env, driver))
+    elif checkpoint:
+        steps.add(checkpoint_.KeepCheckpoint(env, driver, keeper))
     steps.add(source.Attach(env, driver))
     if compare:
         steps.add(source.Fingerprint(env, driver))
-    steps.add(copying.Copy(env, driver, keeper))
+    steps.add(copying.Copy(env, driver, keeper, steady=snapshot))
     if compare:
         steps.add(source.Compare(env, driver))
     steps.add(source.Detach(env, driver))
-    if snapshot:
+    if snapshot and checkpoint:
+        steps.add(checkpoint_.KeepCheckpoint(env, driver, keeper))
+    elif snapshot:
         steps.add(source.DeleteSnapshot(env, driver))
     steps.add(copying.Record(env, keeper))
+    if checkpoint:
+        steps.add(checkpoint_.SettleCheckpoint(env, driver, keeper))
     return steps

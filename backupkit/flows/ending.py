@@ -22,6 +22,7 @@ from backupkit import catalog as catalog_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.flows import faults
+from backupkit.flows import kept
 from backupkit.flows import reserve
 from backupkit import model
 
@@ -45,15 +46,20 @@ def abandon(
     cannot be written to holds up only a run that had begun to commit.
 
     Where two puts of one name can both succeed, a commit that is under way
-    cannot be stopped: there the beginning of the commit decides, for as long
-    as its process may be alive.
+    cannot be stopped: there the beginning of the commit decides. Nobody but
+    its process may end such a run while that may be alive; after that it is
+    committed here, from what its flow keeps. A put of the dead that comes
+    through late then changes nothing.
 
     :param gone: that process is proved dead, or the operator says so
     :returns: False where the backup turned out to be committed
     :raises errors.Conflict: the run is done, and so is its backup; or it
         may be just about to be
     """
-    aborted = catalog.abort_run(run_id, committing=gone or not is_racy(target))
+    racy = is_racy(target)
+    if racy and gone and _complete(catalog, target, run_id):
+        return False
+    aborted = catalog.abort_run(run_id, committing=gone or not racy)
 
     def undecided() -> bool:
         """Tell whether the run is still being aborted, and by us."""
@@ -74,6 +80,36 @@ def is_racy(target: target_.Target) -> bool:
     """Tell whether a commit and an abort may both come through."""
     able = target.capabilities
     return able.repository and not able.store.put_if_absent
+
+
+def _complete(
+    catalog: catalog_.Catalog, target: target_.Target, run_id: str
+) -> bool:
+    """Commit what a run had begun to commit; False where it had not.
+
+    Who else may do the same at the same time puts the same bytes.
+
+    :raises errors.TargetError: it cannot be written now; call it again
+    """
+    run = catalog.run(run_id)
+    if not run.committing_at or run.state == catalog_.RunState.ABORTED:
+        return False
+    prepared = kept.prepared(catalog, target, run_id)
+    if prepared is None:
+        return False
+    try:
+        with faults.attributed(target):
+            target.commit(prepared)
+    except errors.RunAborted as exc:
+        LOG.debug('run %s is not committed: %s', run_id, exc)
+        return False
+    catalog.finish_backup(run_id, prepared.summary)
+    LOG.warning(
+        'run %s had begun to commit: backup %s is committed',
+        run_id,
+        prepared.summary.backup_id,
+    )
+    return True
 
 
 def _remove(
@@ -98,7 +134,9 @@ def _remove(
 def spare(
     catalog: catalog_.Catalog,
     target: target_.Target,
+    run_id: str,
     backup_id: str,
+    *,
     former: model.BackupStatus,
     causes: Collection[BaseException | None],
 ) -> None:
@@ -125,7 +163,7 @@ def spare(
         LOG.debug('backup %s stays in its delete: %s', backup_id, exc)
         return
     try:
-        catalog.update_backup(backup_id, status=former)
+        catalog.spare_backup(run_id, backup_id, former)
     except errors.BackupkitError as exc:
         LOG.warning('backup %s is recorded as deleting: %s', backup_id, exc)
 

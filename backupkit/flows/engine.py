@@ -32,6 +32,7 @@ from backupkit import errors
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
 from backupkit.flows import persistence
+from backupkit.flows import rewinding
 
 from taskflow import engines  # isort: skip
 from taskflow import exceptions
@@ -105,14 +106,58 @@ def run(
             )
             engine.compile()
             engine.prepare()
+    return _drive(catalog, backend, run_id, engine)
+
+
+def go_on(environment: environment_.Environment, run_id: str) -> Outcome:
+    """Go on with a flow that is kept, to its end.
+
+    What was done is not done again, but for the step that was on: that is
+    begun anew. What was attached is attached anew. A flow that was being
+    reverted goes on with that.
+
+    :raises errors.NotFound: nothing is kept of it
+    :raises errors.Suspended: it was suspended again
+    :raises errors.CatalogError: it could not be read
+    """
+    catalog = environment.catalog
+    backend = persistence.open_backend(catalog)
+    with environment_.using(environment), persistence.reporting(catalog):
+        detail = persistence.flow_of(backend, run_id)
+        engine = engines.load_from_detail(
+            detail, backend=backend, engine='serial'
+        )
+        engine.compile()
+        engine.prepare()
+        steps = [atom.name for atom in detail]
+        for name in rewinding.stale(engine.storage, steps):
+            engine.storage.reset(name)
+    return _drive(catalog, backend, run_id, engine)
+
+
+def _drive(
+    catalog: catalog_.Catalog,
+    backend: persistence.Backend,
+    run_id: str,
+    engine: Any,
+) -> Outcome:
     try:
         engine.run()
+        # Behind a step that was done again TaskFlow stops where it meets
+        # one that was done before.
+        while engine.storage.get_flow_state() == states.SUSPENDED:
+            engine.run()
     except Exception as exc:  # noqa: BLE001 - the edge of the flow engine
         outcome = _failed(catalog, engine, exc)
     else:
         outcome = Outcome(engine.storage.fetch_all())
-    # It has ended for good: its steps are of no more use.
-    persistence.forget(backend, run_id)
+    try:
+        catalog.check_attempt(run_id)
+    except errors.RunAborted as exc:
+        LOG.warning('%s', exc)
+    else:
+        # It has ended for good: its steps are of no more use.
+        persistence.forget(backend, run_id)
     return outcome
 
 

@@ -48,11 +48,15 @@ class Drivers(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Environment:
-    """What tasks work with; see the module."""
+    """What tasks work with; see the module.
+
+    :ivar resumed: the run goes on where another process left it
+    """
 
     drivers: Drivers
     catalog: catalog_.Catalog
     control: control_.Control
+    resumed: bool = False
 
 
 _CURRENT: contextvars.ContextVar[Environment] = contextvars.ContextVar(

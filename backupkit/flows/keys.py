@@ -29,6 +29,9 @@ VOLUME_ID = 'volume_id'
 #: What the target is asked to keep: see :mod:`backupkit.flows.plain`.
 REQUEST = 'request'
 
+#: The backup that is copied.
+SOURCE_ID = 'source_id'
+
 #: Whether the operator wants it though the source may change meanwhile.
 FORCE = 'force'
 
@@ -37,6 +40,9 @@ SNAPSHOT = 'snapshot'
 
 #: A :class:`backupkit.model.Attachment`.
 ATTACHMENT = 'attachment'
+
+#: Whether a checkpoint of the volume was kept.
+CHECKPOINT = 'checkpoint'
 
 #: What the driver said of the volume's bytes before they were read.
 FINGERPRINT = 'fingerprint'
@@ -53,8 +59,14 @@ SUMMARY = 'summary'
 #: Plain size of a backup.
 SIZE_BYTES = 'size_bytes'
 
+#: What a new volume is to have besides bytes and size.
+PROPERTIES = 'properties'
+
 #: Whether every byte is verified.
 FULL = 'full'
+
+#: Which share of the bytes is verified; None: as FULL says.
+SHARE = 'share'
 
 #: A :class:`backupkit.drivers.target.Report`.
 REPORT = 'report'

@@ -26,15 +26,17 @@ from typing import Any
 
 from backupkit import catalog as catalog_
 from backupkit import errors
+from backupkit import model
 
 SNAPSHOT = catalog_.LedgerKind.SNAPSHOT
 ATTACHMENT = catalog_.LedgerKind.ATTACHMENT
 VOLUME = catalog_.LedgerKind.VOLUME
+CHECKPOINT = catalog_.LedgerKind.CHECKPOINT
 
 
 def derived_name(backup_id: str) -> str:
     """Return the name that a temporary thing of a backup is given."""
-    return f'backupkit-{backup_id}'
+    return model.derived_name(backup_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,6 +79,16 @@ class Ledger:
         """Add to the details of an entry what is known by now."""
         self._catalog.ledger_update(
             entry.entry_id, {**entry.details, **details}
+        )
+
+    def retain(self, entry: catalog_.LedgerEntry) -> None:
+        """Mark what an entry names as kept on purpose, after its run."""
+        self._catalog.ledger_add(
+            entry.run_id,
+            entry.kind,
+            entry.name,
+            entry.details,
+            retained=True,
         )
 
     def find(self, thing: Thing) -> catalog_.LedgerEntry | None:

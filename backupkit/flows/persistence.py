@@ -237,6 +237,21 @@ def forget(backend: Backend, run_id: str) -> None:
             LOG.warning('the flow of run %s is not removed: %s', run_id, exc)
 
 
+def flow_of(backend: Backend, run_id: str) -> Any:
+    """Return the details of a run's flow.
+
+    :raises errors.NotFound: nothing is kept of it
+    """
+    with connected(backend) as connection:
+        try:
+            details = list(connection.get_logbook(run_id))
+        except exceptions.NotFound:
+            details = []
+    if not details:
+        raise errors.NotFound(f'nothing is kept of the flow of run {run_id}')
+    return details[0]
+
+
 def kept(catalog: catalog_.Catalog) -> list[str]:
     """Return the ids of all runs whose flows are kept."""
     backend = open_backend(catalog)

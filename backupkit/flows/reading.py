@@ -23,9 +23,10 @@ from typing import Self
 
 from backupkit import catalog as catalog_
 from backupkit.copy import interface
-from backupkit.copy import raw
+from backupkit.copy import opening
 from backupkit.drivers import volume as volume_
 from backupkit import errors
+from backupkit.flows import checkpoints
 from backupkit.flows import faults
 from backupkit import model
 
@@ -53,36 +54,54 @@ class Source(contextlib.ExitStack):
     def open(self, parent_id: str | None) -> interface.Reader:
         """Open the volume, as :data:`backupkit.drivers.target.OpenReader`.
 
-        :raises errors.NotSupported: the volume is not raw
+        :raises errors.NotSupported: the volume's format cannot be read
+        """
+        with faults.attributed(self._driver):
+            changed = self._since(parent_id) if parent_id else None
+            known = changed or self._known()
+        extents = None if known is None else self._attributed(known)
+        reader = opening.open_reader(self._attachment, extents)
+        reader.tells_changes = changed is not None
+        return self.enter_context(contextlib.closing(reader))
+
+    def _attributed(
+        self, extents: Iterator[model.Extent]
+    ) -> Iterator[model.Extent]:
+        with faults.attributed(self._driver):
+            yield from extents
+
+    def _since(self, parent_id: str) -> Iterator[model.Extent] | None:
+        """Return what changed since a backup, where that is known."""
+        if not self._driver.check().changed_extents:
+            return None
+        parent = self._catalog.backup(parent_id)
+        try:
+            return self._changed(parent)
+        except errors.CheckpointLost as exc:
+            LOG.log(self._level(parent), 'reading all of it: %s', exc)
+        except errors.NotSupported as exc:
+            LOG.debug('reading all of it: %s', exc)
+        return None
+
+    def _known(self) -> Iterator[model.Extent] | None:
+        """Return what is known of the volume's bytes.
+
+        None where the reader of its format finds that out by itself.
         """
         if self._attachment.format != 'raw':
-            raise errors.NotSupported(
-                f'{self._attachment.path} has the format '
-                f'{self._attachment.format}: only raw volumes can be read'
-            )
-        return self.enter_context(
-            raw.RawReader(
-                self._attachment.path,
-                self._attachment.size_bytes,
-                self._extents(parent_id),
-            )
-        )
-
-    def _extents(self, parent_id: str | None) -> Iterator[model.Extent]:
-        """Yield what is known of the volume's bytes."""
-        with faults.attributed(self._driver):
-            yield from self._known(parent_id)
-
-    def _known(self, parent_id: str | None) -> Iterator[model.Extent]:
-        if parent_id and self._driver.check().changed_extents:
-            try:
-                return self._changed(parent_id)
-            except errors.CheckpointLost as exc:
-                LOG.info('reading all of the volume: %s', exc)
+            return None
         return self._driver.extents(self._attachment)
 
-    def _changed(self, parent_id: str) -> Iterator[model.Extent]:
-        parent = self._catalog.backup(parent_id)
+    def _level(self, parent: catalog_.BackupRow) -> int:
+        """Return how loud to tell it: a checkpoint that was kept is lost."""
+        volume = model.VolumeRef(self._driver.name, parent.volume_id)
+        name = model.derived_name(parent.backup_id)
+        kept = checkpoints.retained(self._catalog, volume)
+        if any(entry.name == name for entry in kept):
+            return logging.WARNING
+        return logging.INFO
+
+    def _changed(self, parent: catalog_.BackupRow) -> Iterator[model.Extent]:
         checkpoint = model.Checkpoint(
             backup_id=parent.backup_id,
             volume_id=parent.volume_id,
@@ -91,4 +110,4 @@ class Source(contextlib.ExitStack):
         )
         extents = self._driver.changed_extents(self._attachment, checkpoint)
         # Whether the checkpoint still stands is told with the first one.
-        return itertools.chain([next(extents)], extents)
+        return itertools.chain([*itertools.islice(extents, 1)], extents)

@@ -37,7 +37,12 @@ from backupkit import model
 LOG = logging.getLogger(__name__)
 
 #: What was made last goes first.
-_ORDER = (ledger.ATTACHMENT, ledger.SNAPSHOT, ledger.VOLUME)
+_ORDER = (
+    ledger.ATTACHMENT,
+    ledger.CHECKPOINT,
+    ledger.SNAPSHOT,
+    ledger.VOLUME,
+)
 
 
 def settle(
@@ -75,7 +80,7 @@ def stop(
     It stays live: its process, if there is one, still holds what it holds.
     """
     catalog = environment.catalog
-    if run.kind != catalog_.RunKind.BACKUP or not run.backup_id:
+    if run.kind not in catalog_.WRITERS or not run.backup_id:
         catalog.abort_run(run.run_id)
         return True
     target = environment.drivers.target(run.target)
@@ -126,6 +131,7 @@ def remove(
         ledger.ATTACHMENT: _detach,
         ledger.SNAPSHOT: _delete_snapshot,
         ledger.VOLUME: _delete_volume,
+        ledger.CHECKPOINT: _drop_checkpoint,
     }
     if entry.kind not in removers:
         raise errors.Conflict(f'a {entry.kind} is not ours to remove')
@@ -168,6 +174,16 @@ def _delete_snapshot(
     driver.delete_snapshot(
         model.Snapshot(entry.name, entry.details['volume_id'], 0)
     )
+
+
+def _drop_checkpoint(
+    driver: volume_.VolumeDriver, entry: catalog_.LedgerEntry
+) -> None:
+    try:
+        driver.drop_checkpoint(entry.details['volume_id'], entry.name)
+    except errors.NotSupported as exc:
+        # The configuration is another one now: nothing is told since it.
+        LOG.warning('%s %s is forgotten: %s', entry.kind, entry.name, exc)
 
 
 def _delete_volume(

@@ -88,7 +88,7 @@ CONFINED = {
 }
 
 #: Files that may run programs or ask for privilege.
-PRIVILEGED = ('backupkit/privileged/',)
+PRIVILEGED = ('backupkit/privileged/', 'backupkit/copy/qemu.py')
 
 #: Where options reach the code as arguments, never through ``cfg.CONF``.
 WITHOUT_CONF = (

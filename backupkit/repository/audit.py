@@ -25,6 +25,7 @@ from backupkit.repository import layout
 from backupkit.repository import moved as moved_
 from backupkit.repository import packset
 from backupkit.repository import repository as repository_
+from backupkit.repository import selection
 from backupkit.repository import settings as settings_
 
 
@@ -34,11 +35,12 @@ def audit(
     control: control_.Control,
     *,
     threads: int,
-    read_data: bool,
+    reads: selection.Selection,
     directory: str | None = None,
 ) -> tuple[target_.Report, damage_.Damage]:
     """Check all objects that no running backup is still writing.
 
+    :param reads: chooses the packs of which every byte is read
     :param directory: as of :class:`.check.Checker`
     """
     live = set(coordinator.live(repository.repository_id))
@@ -46,7 +48,7 @@ def audit(
         repository,
         control,
         threads=threads,
-        full=read_data,
+        reads=reads,
         directory=directory,
     ) as checker:
         packs, parts, manifests = _sort(repository, checker, live)
@@ -79,6 +81,10 @@ def _sort(
             case layout.PartId() as part:
                 if part.owner not in live:
                     parts.add(part)
+            case layout.JournalId() | layout.FileId():
+                # Of a copy that goes on, or of an image that is checked
+                # with its manifest; or else gc removes it.
+                checker.objects += 1
             case str(backup_id):
                 manifests.add(backup_id)
             case _:

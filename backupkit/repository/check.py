@@ -15,7 +15,8 @@
 Everything is read from the store itself, never from a local cache. *Quick*
 looks at structure, sizes and presence: manifests, indexes, every node of
 the maps, and that each chunk has a place. *Full* reads every byte, and
-compares what the indexes tell of each pack with the pack's own table.
+compares what the indexes tell of each pack with the pack's own table; it
+may be asked for a selection of the packs only.
 
 In memory is what is wrong; indexes lie in files while they are searched.
 """
@@ -30,12 +31,14 @@ from backupkit import errors
 from backupkit.repository import cache as cache_
 from backupkit.repository import chunks as chunks_
 from backupkit.repository import damage as damage_
+from backupkit.repository.image import operations as images
 from backupkit.repository import index
 from backupkit.repository import inspection
 from backupkit.repository import layout
 from backupkit.repository import manifest as manifest_
 from backupkit.repository import packset
 from backupkit.repository import repository as repository_
+from backupkit.repository import selection
 from backupkit.repository import tree
 
 
@@ -45,6 +48,7 @@ class Checker:
     Used as a context manager. ``damage`` is what it found.
 
     :param threads: packs that are read at the same time
+    :param reads: chooses the packs of which every byte is read
     :param directory: for files without names that hold the indexes; None
         keeps them in memory
     """
@@ -55,21 +59,23 @@ class Checker:
         control: control_.Control,
         *,
         threads: int,
-        full: bool,
+        reads: selection.Selection,
         directory: str | None = None,
     ) -> None:
         self._repository = repository
         self._control = control
-        self._full = full
+        self._reads = reads
         self._cache = cache_.IndexCache(repository, directory, lasting=False)
         self._packs = inspection.Inspection(
             repository,
             control,
             self._cache.size_of,
             threads=threads,
-            full=full,
+            reads=reads,
         )
         self._findings: dict[tuple[str, str], set[str]] = {}
+        self._threads = threads
+        self._chunks = self._bytes_read = 0
         self.objects = 0
 
     def __enter__(self) -> Checker:
@@ -91,8 +97,8 @@ class Checker:
         """Return what was looked at and found so far."""
         return target_.Report(
             objects=self.objects + len(self._packs.seen),
-            chunks=self._packs.chunks,
-            bytes_read=self._packs.bytes_read,
+            chunks=self._chunks + self._packs.chunks,
+            bytes_read=self._bytes_read + self._packs.bytes_read,
             findings=tuple(
                 target_.Finding(name, problem, tuple(sorted(hurt)))
                 for (name, problem), hurt in sorted(self._findings.items())
@@ -108,9 +114,12 @@ class Checker:
         """Check one backup that should be there; return its manifest."""
         self.objects += 1
         try:
-            manifest = self._repository.manifest(backup_id)
+            manifest = self._repository.any_manifest(backup_id)
         except (errors.NotFound, errors.IntegrityError) as exc:
             self.found(layout.manifest(backup_id), str(exc), backup_id)
+            return None
+        if not isinstance(manifest, manifest_.Manifest):
+            self._image(backup_id)
             return None
         damaged = len(self._cache.damaged_parts)
         self._cache.ensure(manifest)
@@ -128,16 +137,31 @@ class Checker:
         self._walk(manifest, backup_id)
         return manifest
 
+    def _image(self, backup_id: str) -> None:
+        """Check a backup that is an image."""
+        report = images.verify(
+            self._repository,
+            backup_id,
+            self._control,
+            threads=self._threads,
+            reads=self._reads,
+        )
+        self.objects += report.objects
+        self._chunks += report.chunks
+        self._bytes_read += report.bytes_read
+        for finding in report.findings:
+            self.found(finding.name, finding.problem, backup_id)
+
     def _check_packs(self, manifest: manifest_.Manifest) -> None:
         """Check the packs of a manifest that were not looked at yet."""
         packs = self._packs.new(manifest.packs)
         total = sum(self._packs.expected(pack) or 0 for pack in packs)
         self._control.start('verify', total)
-        if self._full:
-            for owner in packs.owners:
-                for part in manifest.part_ids(owner):
-                    self._compare(part, packs)
-        self._packs.check(packs)
+        chosen = self._reads.of(packs)
+        for owner in chosen.owners:
+            for part in manifest.part_ids(owner):
+                self._compare(part, chosen)
+        self._packs.check(packs, chosen)
 
     def _compare(self, part: layout.PartId, packs: packset.PackSet) -> None:
         """Read packs of one index part, and compare it with them."""
@@ -167,16 +191,16 @@ class Checker:
         :raises errors.FormatError: it is damaged
         """
         segment = index.Segment(self._repository.part(part))
-        if self._full:
-            self._read(part, segment, packs)
+        mine = packset.PackSet(one for one in segment.packs if one in packs)
+        self._read(part, segment, self._reads.of(mine))
 
     def stray(self, packs: packset.PackSet) -> None:
-        """Check packs that no manifest reaches, as far as was asked.
+        """Read packs that no manifest reaches, as far as was asked.
 
         Damage in any pack that hurts nobody is told of here too.
         """
-        if self._full:
-            self._packs.check(packs)
+        chosen = self._reads.of(packs)
+        self._packs.check(chosen, chosen)
         told = {name for name, _ in self._findings}
         for pack, state in self._packs.states.items():
             if pack.name in told:

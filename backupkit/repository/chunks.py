@@ -27,7 +27,7 @@ from backupkit.repository import moved
 from backupkit.repository import repository as repository_
 
 #: Stored bytes that are read in one go.
-_RUN_BYTES = 4 << 20
+RUN_BYTES = 4 << 20
 
 
 class Wanted(NamedTuple):
@@ -35,6 +35,24 @@ class Wanted(NamedTuple):
 
     digest: bytes
     buffer: bytearray | memoryview
+
+
+class Encoded(NamedTuple):
+    """A chunk as it is stored, and what it is when it is decoded."""
+
+    digest: bytes
+    plain: int
+    codec: int
+    stored: codec_.Buffer
+
+
+#: Chunks that lie side by side in a pack: the place and digest of each.
+Run = list[tuple[index.Place, bytes]]
+
+
+def stored_bytes(run: Run) -> int:
+    """Return how many bytes a run takes as it is stored."""
+    return sum(place.stored for place, _ in run)
 
 
 class ChunkReader:
@@ -58,6 +76,7 @@ class ChunkReader:
         self._moves = moves or moved.Moves(repository.store)
         self._decoder = codec_.Decoder()
         self._local = threading.local()
+        self.settings = repository.settings
 
     def places(self, key: bytes) -> Iterator[index.Place]:
         """Yield the places of a chunk, in the packs of the manifest.
@@ -90,7 +109,7 @@ class ChunkReader:
         run: list[tuple[index.Place, Wanted]] = []
         for one in wanted:
             place = self._first_place(one)
-            if run and not _follows(run, place):
+            if run and not _follows(run[0][0], run[-1][0], place):
                 self._read_run(run)
                 run = []
             run.append((place, one))
@@ -129,6 +148,72 @@ class ChunkReader:
             raise problem
         raise _lost(wanted.digest, problem)
 
+    def runs(self, wanted: Iterable[tuple[bytes, int]]) -> Iterator[Run]:
+        """Yield chunks in the order of their places, adjacent ones together.
+
+        :param wanted: digest and plain length of each
+        :raises errors.Damaged: a chunk is nowhere
+        """
+        found: Run = []
+        for key, plain in wanted:
+            for place in self.places(key):
+                if place.plain == plain:
+                    found.append((place, key))
+                    break
+            else:
+                raise _lost(key)
+        found.sort(key=lambda one: (one[0].pack, one[0].offset))
+        run: Run = []
+        for place, key in found:
+            if run and not _follows(run[0][0], run[-1][0], place):
+                yield run
+                run = []
+            run.append((place, key))
+        if run:
+            yield run
+
+    def encoded(self, run: Run, memory: memoryview) -> list[Encoded]:
+        """Return chunks as they are stored, each of them checked.
+
+        Where one is damaged or gone, its other places are tried.
+
+        :param memory: holds them; see :func:`stored_bytes`
+        :raises errors.Damaged: a chunk has no good copy
+        """
+        try:
+            return self._stored(run, memory)
+        except (errors.ObjectNotFound, errors.IntegrityError):
+            return [self._stored_any(place.plain, key) for place, key in run]
+
+    def _stored_any(self, plain: int, key: bytes) -> Encoded:
+        buffer = bytearray(plain)
+        self._read_any(Wanted(key, buffer))
+        return Encoded(key, plain, codec_.NONE, buffer)
+
+    def _stored(self, run: Run, memory: memoryview) -> list[Encoded]:
+        first, at = run[0][0], 0
+        view = memory[: stored_bytes(run)]
+        self._repository.store.get_into(first.pack.name, first.offset, [view])
+        chunks = []
+        for place, key in run:
+            stored = view[at : at + place.stored]
+            self._check(place, key, stored)
+            chunks.append(Encoded(key, place.plain, place.codec, stored))
+            at += place.stored
+        return chunks
+
+    def _check(
+        self, place: index.Place, key: bytes, stored: memoryview
+    ) -> None:
+        """Check a chunk as it is stored against its digest."""
+        _check_cipher(place)
+        plain = stored
+        if place.codec != codec_.NONE:
+            plain = self._scratch(place.plain)
+            self._decoder.decode_into(place.codec, stored, plain)
+        if len(plain) != place.plain or self._repository.digest(plain) != key:
+            raise _mismatch(key, place)
+
     def _fill(self, run: list[tuple[index.Place, Wanted]]) -> None:
         first = run[0][0]
         plain = all(place.codec == codec_.NONE for place, _ in run)
@@ -143,10 +228,7 @@ class ChunkReader:
             self._decode(run, first)
         for place, wanted in run:
             if self._repository.digest(wanted.buffer) != wanted.digest:
-                raise errors.Damaged(
-                    f'chunk {wanted.digest.hex()} in pack '
-                    f'{place.pack.name} does not match its digest'
-                )
+                raise _mismatch(wanted.digest, place)
 
     def _decode(
         self,
@@ -160,10 +242,7 @@ class ChunkReader:
         )
         at = 0
         for place, wanted in run:
-            if place.cipher:
-                raise errors.FormatTooNew(
-                    'a chunk is encrypted, which this release cannot read'
-                )
+            _check_cipher(place)
             if place.plain != len(wanted.buffer):
                 raise errors.Damaged('a chunk has a wrong plain length')
             self._decoder.decode_into(
@@ -178,27 +257,37 @@ class ChunkReader:
         except AttributeError:
             buffer = bytearray(0)
         if len(buffer) < length:
-            buffer = self._local.scratch = bytearray(max(length, _RUN_BYTES))
+            buffer = self._local.scratch = bytearray(max(length, RUN_BYTES))
         return memoryview(buffer)[:length]
 
 
 def _follows(
-    run: list[tuple[index.Place, Wanted]], place: index.Place
+    first: index.Place, last: index.Place, place: index.Place
 ) -> bool:
-    last = run[-1][0]
     return (
         place.pack == last.pack
         and place.offset == last.offset + last.stored
-        and place.offset + place.stored - run[0][0].offset <= _RUN_BYTES
+        and place.offset + place.stored - first.offset <= RUN_BYTES
+    )
+
+
+def _check_cipher(place: index.Place) -> None:
+    if place.cipher:
+        raise errors.FormatTooNew(
+            'a chunk is encrypted, which this release cannot read'
+        )
+
+
+def _mismatch(key: bytes, place: index.Place) -> errors.Damaged:
+    return errors.Damaged(
+        f'chunk {key.hex()} in pack {place.pack.name} does not match its '
+        'digest'
     )
 
 
 def _check_lengths(run: Iterable[tuple[index.Place, Wanted]]) -> None:
     for place, wanted in run:
-        if place.cipher:
-            raise errors.FormatTooNew(
-                'a chunk is encrypted, which this release cannot read'
-            )
+        _check_cipher(place)
         if not place.plain == place.stored == len(wanted.buffer):
             raise errors.Damaged('a plain chunk has a wrong length')
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import contextlib
 import dataclasses
 import logging
+from typing import TYPE_CHECKING, Protocol
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
@@ -35,8 +36,14 @@ from backupkit.repository import packset
 from backupkit.repository import reader as reader_
 from backupkit.repository import repository as repository_
 from backupkit.repository import reuse as reuse_
+from backupkit.repository import sampling
 from backupkit.repository import tree
 from backupkit.repository import writer as writer_
+
+if TYPE_CHECKING:
+    from backupkit.repository import journal as journal_
+    from backupkit.repository import replica as replica_
+    from backupkit.repository import resumed as resumed_
 
 LOG = logging.getLogger(__name__)
 
@@ -44,6 +51,30 @@ LOG = logging.getLogger(__name__)
 Move = Callable[
     [interface.Reader, interface.Writer, control_.Control, int], None
 ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Means:
+    """What making a backup may use.
+
+    ``buffers`` are packs in memory, at the most; ``threads`` are those with
+    which a copy reads.
+    """
+
+    buffers: int
+    threads: int
+
+
+class _Written(Protocol):
+    """What has been written, however that was done."""
+
+    counts: writer_.Counts
+    exact: bool
+    root: bytes
+
+    @property
+    def packs(self) -> packset.PackSet:
+        """All packs that the map refers to."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +99,6 @@ class Creation:
     """The steps of one backup, in the order that the protocol asks for.
 
     :param cache_directory: of the index cache, or None for a temporary one
-    :param buffers: packs in memory at the most
     """
 
     def __init__(
@@ -78,15 +108,17 @@ class Creation:
         coordinator: target_.Coordinator,
         *,
         cache_directory: str | None,
-        buffers: int,
+        means: Means,
         encoder: codec_.Encoder,
     ) -> None:
         self._repository = repository
         self._request = request
         self._coordinator = coordinator
         self._cache_directory = cache_directory
-        self._buffers = buffers
+        self._means = means
         self._encoder = encoder
+        #: What an earlier attempt has left, where this one goes on with it.
+        self._earlier: resumed_.ResumedReuse | None = None
 
     def run(
         self,
@@ -107,12 +139,39 @@ class Creation:
         damage = damage_.read_all(repository.store)
         cache = cache_.IndexCache(repository, self._cache_directory)
         try:
-            reuse = reuse_.Reuse(repository, cache, condemned, damage, live)
+            reuse = self._reuse(cache, condemned, damage, live)
             parent = self._parent(cache, reuse, damage)
             cache.ensure_backups(self._coordinator.committed(repository_id))
             return self._write(open_reader, move, control, reuse, parent)
         finally:
+            if self._earlier:
+                self._earlier.close()
             cache.close()
+
+    def _reuse(
+        self,
+        cache: cache_.IndexCache,
+        condemned: frozenset[layout.PackId],
+        damage: damage_.Damage,
+        live: frozenset[str],
+    ) -> reuse_.Reuse:
+        if not self._request.resumed:
+            return reuse_.Reuse(
+                self._repository, cache, condemned, damage, live
+            )
+        # Imported here: few runs are resumed.
+        from backupkit.repository import resumed
+
+        self._earlier = resumed.ResumedReuse(
+            self._repository,
+            cache,
+            condemned,
+            damage,
+            live,
+            owner=self._request.backup_id,
+            directory=self._cache_directory,
+        )
+        return self._earlier
 
     def _parent(
         self,
@@ -162,9 +221,10 @@ class Creation:
         packer = packer_.Packer(
             repository,
             request.backup_id,
-            buffers=self._buffers,
+            buffers=self._means.buffers,
             stored=lambda count: control.advance(0, 0, count),
         )
+        journal = self._journal(packer, geometry)
         writer = writer_.BackupWriter(
             repository,
             geometry,
@@ -177,23 +237,106 @@ class Creation:
                 else None
             ),
         )
-        since = (
-            parent.manifest.summary.backup_id
-            if parent and parent.sound
-            else None
-        )
-        control.start('backup', request.volume.size_bytes)
+        writer.noted = journal.note if journal else None
+        step = 'copy' if request.copy_of else 'backup'
+        control.start(step, request.volume.size_bytes)
+        written: _Written = writer
         try:
-            with contextlib.closing(open_reader(since)) as reader:
-                move(reader, writer, control, chunk_bytes)
-            writer.finish()
+            with contextlib.closing(self._open(open_reader, parent)) as reader:
+                replica = self._replica(reader, packer, reuse, parent)
+                if replica:
+                    replica.copy(control)
+                    written = replica
+                else:
+                    if self._earlier and request.steady:
+                        self._earlier.take_over(writer, repository, geometry)
+                    move(reader, writer, control, chunk_bytes)
+                    writer.finish()
+            if self._earlier:
+                self._earlier.index(packer)
         finally:
+            if journal:
+                journal.close()
             packer.close()
-        return self._prepared(writer, packer, reuse, parent)
+        return self._prepared(written, packer, reuse, parent)
+
+    def _journal(
+        self, packer: packer_.Packer, geometry: tree.Geometry
+    ) -> journal_.Journal | None:
+        """Return what keeps how far the copy has come, where that is of use.
+
+        What may have changed since is read again in any case, and a copy of
+        a backup of chunks knows them without reading.
+        """
+        if not self._request.steady or self._request.copy_of:
+            return None
+        from backupkit.repository import journal
+
+        return journal.Journal(
+            self._repository,
+            self._request.backup_id,
+            packer.attempt,
+            geometry,
+            step_bytes=self._repository.settings.pack_bytes,
+        )
+
+    def _open(
+        self, open_reader: target_.OpenReader, parent: _Parent | None
+    ) -> interface.Reader:
+        """Open the volume with what changed since the parent.
+
+        Where a sample shows that to be wrong, all of it is read.
+        """
+        if parent is None or not parent.sound:
+            return open_reader(None)
+        since = parent.manifest.summary.backup_id
+        reader = open_reader(since)
+        if not reader.tells_changes:
+            return reader
+        with contextlib.closing(reader):
+            wrong = sampling.disagreement(
+                reader, parent.map, self._repository.digest
+            )
+        if wrong is None:
+            return open_reader(since)
+        LOG.warning(
+            'reading all of volume %s:%s: at %d it differs from backup %s, '
+            'though its driver says that it has not changed there',
+            self._request.backend,
+            self._request.volume.volume_id,
+            wrong,
+            since,
+        )
+        return open_reader(None)
+
+    def _replica(
+        self,
+        reader: interface.Reader,
+        packer: packer_.Packer,
+        reuse: reuse_.Reuse,
+        parent: _Parent | None,
+    ) -> replica_.Replica | None:
+        """Return what copies the backup of a repository that is alike."""
+        if not self._request.copy_of:
+            return None
+        # Imported here: few backups are copies.
+        from backupkit.repository import replica
+
+        source = replica.source_of(reader, self._repository)
+        if source is None:
+            return None
+        return replica.Replica(
+            source,
+            packer,
+            reuse,
+            self._encoder,
+            parent=parent.map if parent else None,
+            threads=self._means.threads,
+        )
 
     def _prepared(
         self,
-        writer: writer_.BackupWriter,
+        writer: _Written,
         packer: packer_.Packer,
         reuse: reuse_.Reuse,
         parent: _Parent | None,
@@ -223,6 +366,7 @@ class Creation:
             sequence=request.run_number,
             service_metadata=layout.base(owner),
             repository_id=self._repository.repository_id,
+            copy_of=request.copy_of,
         )
         manifest = manifest_.Manifest(
             summary=summary,
@@ -238,7 +382,7 @@ class Creation:
 
     def _parts(
         self,
-        writer: writer_.BackupWriter,
+        writer: _Written,
         packer: packer_.Packer,
         reuse: reuse_.Reuse,
     ) -> dict[str, dict[str, int]]:
@@ -247,12 +391,14 @@ class Creation:
         parts: dict[str, dict[str, int]] = {}
         if packer.parts:
             parts[owner] = {packer.attempt: packer.parts}
+        if self._earlier and self._earlier.parts:
+            parts[owner] = {**parts.get(owner, {}), **self._earlier.parts}
         for other in writer.packs.owners - {owner}:
             parts[other] = dict(reuse.parts_of(other))
         return parts
 
 
-def _data_bytes(writer: writer_.BackupWriter, parent: _Parent | None) -> int:
+def _data_bytes(writer: _Written, parent: _Parent | None) -> int:
     """Return how much of the volume is not zero."""
     counts = writer.counts
     if writer.exact or parent is None:

@@ -72,6 +72,10 @@ class Fields:
             raise self._wrong(key)
         return value
 
+    def optional(self, key: str) -> str:
+        """Return a text that may be missing: it is empty then."""
+        return self.text(key) if key in self._document else ''
+
     def boolean(self, key: str) -> bool:
         """Return a truth value."""
         value = self._document.get(key)

@@ -38,6 +38,7 @@ from backupkit.repository import frame
 from backupkit.repository import layout
 from backupkit.repository import limits
 from backupkit.repository import pack as pack_
+from backupkit.repository import search
 
 HEADER = struct.Struct('<16s4sIII')
 PACK = struct.Struct('<16s4sII')
@@ -275,7 +276,7 @@ class Segment:
     def lookup(self, key: bytes) -> list[Place]:
         """Return every place of a digest in this segment."""
         places = []
-        at = self._first(key)
+        at = search.first(self._data, self._base, self.count, RECORD.size, key)
         while at < self.count:
             found, place = self._place(at)
             if found != key:
@@ -283,30 +284,3 @@ class Segment:
             places.append(place)
             at += 1
         return places
-
-    def _first(self, key: bytes) -> int:
-        """Return the position of the first record not below ``key``.
-
-        Digests are spread evenly, so a guess by proportion lands near;
-        halving in turn bounds the steps where they are not.
-        """
-        data, base, size = self._data, self._base, RECORD.size
-        wanted = int.from_bytes(key[:8], 'big')
-        low, high = 0, self.count
-        low_key, high_key = 0, 1 << 64
-        guessing = True
-        while low < high:
-            if guessing and low_key <= wanted < high_key:
-                at = low + (wanted - low_key) * (high - low) // (
-                    high_key - low_key
-                )
-            else:
-                at = (low + high) // 2
-            guessing = not guessing
-            position = base + at * size
-            found = data[position : position + 32]
-            if found < key:
-                low, low_key = at + 1, int.from_bytes(found[:8], 'big')
-            else:
-                high, high_key = at, int.from_bytes(found[:8], 'big') + 1
-        return low

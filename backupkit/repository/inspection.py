@@ -26,6 +26,7 @@ from backupkit.repository import moved
 from backupkit.repository import packcheck
 from backupkit.repository import packset
 from backupkit.repository import repository as repository_
+from backupkit.repository import selection
 
 #: Packs that are checked while others wait to be told of.
 _AHEAD = 32
@@ -40,7 +41,7 @@ class Inspection:
 
     :param indexed: tells the size that a pack should have, if known
     :param threads: packs that are read at the same time
-    :param full: read every byte
+    :param reads: chooses the packs of which every byte is read
     """
 
     def __init__(
@@ -50,10 +51,10 @@ class Inspection:
         indexed: Callable[[layout.PackId], int | None],
         *,
         threads: int,
-        full: bool,
+        reads: selection.Selection,
     ) -> None:
         self._indexed = indexed
-        self._full = full
+        self._reads = reads
         self._pool = futures.ThreadPoolExecutor(threads, 'check')
         self._checker = packcheck.PackChecker(
             repository, control, self.expected
@@ -76,12 +77,19 @@ class Inspection:
         """Return those that were not looked at yet."""
         return packset.PackSet(pack for pack in packs if pack not in self.seen)
 
-    def check(self, packs: packset.PackSet) -> None:
+    def check(self, packs: packset.PackSet, chosen: packset.PackSet) -> None:
         """Check packs that were not looked at yet.
 
         Of packs that are gone, those where their chunks have moved to.
+
+        :param chosen: those of them that are read
         """
-        check = self._checker.read if self._full else self._checker.look
+
+        def check(pack: layout.PackId) -> packcheck.PackState:
+            if pack in chosen:
+                return self._checker.read(pack)
+            return self._checker.look(pack)
+
         while True:
             for pack, state in self._each(self.new(packs), check):
                 self._keep(pack, state)
@@ -92,6 +100,7 @@ class Inspection:
             )
             if not packs:
                 return
+            chosen = self._reads.of(packs)
 
     def compare(self, segment: index.Segment, packs: packset.PackSet) -> int:
         """Read packs of one index part that were not looked at yet.

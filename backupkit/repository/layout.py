@@ -36,6 +36,8 @@ _ID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 _BACKUP = re.compile(rf'backups/([0-9a-f]{{2}})/([0-9a-f]{{2}})/({_ID})/(.+)')
 _PACK = re.compile(r'packs/([0-9]{4,5})/([0-9a-f]{8})-([0-9]{8})(\.moved)?')
 _PART = re.compile(r'index/([0-9a-f]{8})-([0-9]{8})')
+_FILE = re.compile(r'(image|tree)-([0-9a-f]{8})')
+_JOURNAL = re.compile(r'journal/([0-9a-f]{8})-([0-9]{8})')
 
 
 class PackId(NamedTuple):
@@ -79,6 +81,39 @@ class PartId(NamedTuple):
         return f'{base(self.owner)}index/{self.attempt}-{self.number:08d}'
 
 
+class JournalId(NamedTuple):
+    """A part of the journal of a copy that goes on."""
+
+    owner: str
+    attempt: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The name of the part's object."""
+        return f'{journal(self.owner)}{self.attempt}-{self.number:08d}'
+
+
+class FileId(NamedTuple):
+    """One of the two files of a backup in the layout ``image``.
+
+    ``kind`` is ``image`` for the bytes, ``tree`` for their digests.
+    """
+
+    owner: str
+    kind: str
+    attempt: str
+
+    @property
+    def name(self) -> str:
+        """The name of the file's object."""
+        return f'{base(self.owner)}{self.kind}-{self.attempt}'
+
+
+#: What :func:`parse` finds; a text is the id of a backup.
+Parsed = PackId | MovedId | PartId | JournalId | FileId | str | None
+
+
 def base(backup_id: str) -> str:
     """Return the prefix of all that one backup writes."""
     return f'backups/{backup_id[0:2]}/{backup_id[2:4]}/{backup_id}/'
@@ -89,6 +124,21 @@ def manifest(backup_id: str) -> str:
     return base(backup_id) + 'manifest'
 
 
+def image(backup_id: str, attempt: str) -> str:
+    """Return the name of the file that holds a backup's plain bytes."""
+    return FileId(backup_id, 'image', attempt).name
+
+
+def digests(backup_id: str, attempt: str) -> str:
+    """Return the name of the digest tree of such a file."""
+    return FileId(backup_id, 'tree', attempt).name
+
+
+def journal(backup_id: str) -> str:
+    """Return the prefix of what the copy of a backup keeps of itself."""
+    return base(backup_id) + 'journal/'
+
+
 def owner_of(name: str) -> str | None:
     """Return the backup below whose path an object lies, or None."""
     match = _BACKUP.fullmatch(name)
@@ -97,11 +147,12 @@ def owner_of(name: str) -> str | None:
     return match[3]
 
 
-def parse(name: str) -> PackId | MovedId | PartId | str | None:
+def parse(name: str) -> Parsed:
     """Tell what an object below a backup's path is.
 
-    :returns: a pack, what a pack left, or a part; the backup id where it is
-        the manifest; None for any other name
+    :returns: a pack, what a pack left, a part of index or journal, or a
+        file; the backup id where it is the manifest; None for any other
+        name
     """
     owner = owner_of(name)
     if owner is None:
@@ -109,8 +160,12 @@ def parse(name: str) -> PackId | MovedId | PartId | str | None:
     rest = name[len(base(owner)) :]
     if rest == 'manifest':
         return owner
+    if match := _FILE.fullmatch(rest):
+        return FileId(owner, match[1], match[2])
     if match := _PART.fullmatch(rest):
         return PartId(owner, match[1], int(match[2]))
+    if match := _JOURNAL.fullmatch(rest):
+        return JournalId(owner, match[1], int(match[2]))
     if match := _PACK.fullmatch(rest):
         pack = PackId(owner, match[2], int(match[3]))
         found = MovedId(pack) if match[4] else pack

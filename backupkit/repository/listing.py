@@ -38,8 +38,9 @@ class Listing:
     """The objects below the backups' paths, as one listing showed them.
 
     ``moved`` are the packs that have left a ``.moved``, ``parts`` the index
-    parts by owner, and ``manifests`` the ids of which there is a manifest or
-    a tombstone.
+    parts by owner, ``journals`` the journal parts and
+    ``files`` those of images likewise, and ``manifests`` the ids of which
+    there is a manifest or a tombstone.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,8 @@ class Listing:
         self._found: set[str] = set()
         self.moved = packset.PackSet()
         self.parts: dict[str, list[layout.PartId]] = {}
+        self.journals: dict[str, list[layout.JournalId]] = {}
+        self.files: dict[str, list[layout.FileId]] = {}
         self.manifests: set[str] = set()
 
     @classmethod
@@ -74,6 +77,11 @@ class Listing:
                     moved.append(left.pack)
                 case layout.PartId() as part:
                     seen.parts.setdefault(part.owner, []).append(part)
+                case layout.JournalId() as part_of:
+                    owned = seen.journals.setdefault(part_of.owner, [])
+                    owned.append(part_of)
+                case layout.FileId() as file:
+                    seen.files.setdefault(file.owner, []).append(file)
                 case str(backup_id):
                     seen.manifests.add(backup_id)
                 case _:
@@ -97,6 +105,8 @@ class Listing:
             self._found
             | self.moved.owners
             | self.parts.keys()
+            | self.files.keys()
+            | self.journals.keys()
             | self.manifests
         )
 

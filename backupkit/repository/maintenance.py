@@ -23,10 +23,12 @@ from backupkit.repository import audit
 from backupkit.repository import check as check_
 from backupkit.repository import collect as collect_
 from backupkit.repository import damage as damage_
+from backupkit.repository.image import operations as images
 from backupkit.repository import opening
 from backupkit.repository import overview
 from backupkit.repository import repack
 from backupkit.repository import repository as repository_
+from backupkit.repository import selection
 
 LOG = logging.getLogger(__name__)
 
@@ -49,15 +51,24 @@ class Maintenance(opening.Opening):
         coordinator: target_.Coordinator,
         control: control_.Control,
         *,
-        full: bool = False,
+        reads: selection.Selection,
     ) -> target_.Report:
+        """Check one backup.
+
+        :param reads: chooses the packs of which every byte is read
+        """
         with self._target.opened(control) as store:
             repository = self._existing(store)
+            first = images.first_verify(
+                repository, backup_id, control, self._target.threads
+            )
+            if first is not None:
+                return first
             with check_.Checker(
                 repository,
                 control,
                 threads=self._target.threads,
-                full=full,
+                reads=reads,
                 directory=self._target.cache_directory,
             ) as checker:
                 checker.backup(backup_id)
@@ -70,9 +81,12 @@ class Maintenance(opening.Opening):
         coordinator: target_.Coordinator,
         control: control_.Control,
         *,
-        read_data: bool = False,
+        reads: selection.Selection,
     ) -> target_.Report:
-        """Check every object of the repository."""
+        """Check every object of the repository.
+
+        :param reads: chooses the packs of which every byte is read
+        """
         with self._target.opened(control) as store:
             repository = self._existing(store)
             report, damage = audit.audit(
@@ -80,7 +94,7 @@ class Maintenance(opening.Opening):
                 coordinator,
                 control,
                 threads=self._target.threads,
-                read_data=read_data,
+                reads=reads,
                 directory=self._target.cache_directory,
             )
             self._note(repository, coordinator, damage)

@@ -111,6 +111,8 @@ def plain_summary(summary: model.BackupSummary) -> dict[str, Any]:
         'created_at': summary.created_at,
         'consistent': summary.consistent,
         'content': summary.content,
+        # Only of copies: readers of any release take it for not there.
+        **({'copy_of': summary.copy_of} if summary.copy_of else {}),
         **{key: getattr(summary, key) for key in _NUMBERS},
     }
 
@@ -156,6 +158,7 @@ def load_summary(
 ) -> model.BackupSummary:
     """Return what :func:`plain_summary` wrote."""
     parent = fields.text('parent_id')
+    copied = fields.optional('copy_of')
     return model.BackupSummary(
         backup_id=backup_id,
         backend=fields.text('backend'),
@@ -170,6 +173,7 @@ def load_summary(
         content=fields.text('content'),
         service_metadata=layout.base(backup_id),
         repository_id=fields.identifier('repository_id'),
+        copy_of=fields.identifier('copy_of') if copied else '',
         **{key: fields.integer(key) for key in _NUMBERS},
     )
 

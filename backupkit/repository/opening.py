@@ -83,8 +83,9 @@ class Opening:
         repository = repository_.open_repository(store)
         if repository is None:
             raise errors.TargetMissing(
-                f'target {self._target.name} holds no repository: is it '
-                'mounted, and is its path right?'
+                f'target {self._target.name} holds no repository: the first '
+                'backup makes one. If it held backups before: is it mounted, '
+                'and is its path right?'
             )
         return repository
 

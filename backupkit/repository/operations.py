@@ -15,11 +15,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import contextlib
 import dataclasses
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
 from backupkit.copy import pipeline
+from backupkit.drivers import opened as opened_
+from backupkit.drivers import store as store_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
@@ -28,6 +31,7 @@ from backupkit.repository import codec as codec_
 from backupkit.repository import create
 from backupkit.repository import fetch
 from backupkit.repository import frame
+from backupkit.repository.image import operations as images
 from backupkit.repository import layout
 from backupkit.repository import maintenance
 from backupkit.repository import manifest as manifest_
@@ -48,6 +52,15 @@ class Operations(maintenance.Maintenance):
     ) -> target_.Prepared:
         with self._target.opened(control) as store:
             repository = self._prepare(store, coordinator)
+            if self._target.layout == images.LAYOUT:
+                return images.backup(
+                    self._target,
+                    repository,
+                    request,
+                    open_reader,
+                    coordinator,
+                    control=control,
+                )
             encoder = codec_.Encoder(
                 self._target.section.codec or repository.settings.codec,
                 self._target.section.compression_level,
@@ -57,7 +70,9 @@ class Operations(maintenance.Maintenance):
                 request,
                 coordinator,
                 cache_directory=self._target.cache_directory,
-                buffers=self._buffers(repository),
+                means=create.Means(
+                    self._buffers(repository), self._target.threads
+                ),
                 encoder=encoder,
             )
             return creation.run(open_reader, self._move, control)
@@ -91,6 +106,8 @@ class Operations(maintenance.Maintenance):
         self, prepared: target_.Prepared, *, consistent: bool
     ) -> target_.Prepared:
         backup_id = prepared.summary.backup_id
+        if images.is_image(prepared.document.encode()):
+            return images.revise(prepared, consistent=consistent)
         manifest = manifest_.load(prepared.document.encode(), backup_id)
         summary = dataclasses.replace(manifest.summary, consistent=consistent)
         manifest = dataclasses.replace(manifest, summary=summary)
@@ -99,9 +116,21 @@ class Operations(maintenance.Maintenance):
     def commit(self, prepared: target_.Prepared) -> None:
         with self._target.opened() as store:
             repository = self._existing(store)
-            repository.put_manifest(
-                prepared.summary.backup_id, prepared.document
-            )
+            backup_id = prepared.summary.backup_id
+            repository.put_manifest(backup_id, prepared.document)
+            self._remove_journal(store, backup_id)
+            if images.is_image(prepared.document.encode()):
+                images.clear_attempts(repository, prepared)
+
+    def _remove_journal(self, store: store_.Store, backup_id: str) -> None:
+        """Remove what only whoever resumes the copy would need.
+
+        What is left of it is removed by gc.
+        """
+        with contextlib.suppress(errors.TargetError):
+            journal = layout.journal(backup_id)
+            if names := [stat.name for stat in store.list(journal)]:
+                store.delete_many(names)
 
     def abort(
         self, backup_id: str, confirm: Callable[[], bool] | None
@@ -131,15 +160,33 @@ class Operations(maintenance.Maintenance):
         control: control_.Control,
     ) -> model.BackupSummary:
         """See :meth:`.target.RepositoryTarget.restore`."""
+        with self.open_backup(backup_id, control) as opened:
+            control.start('restore', opened.reader.size_bytes)
+            move = images.mover(self._target, opened.reader) or self._move
+            move(opened.reader, writer, control, opened.block_bytes)
+            writer.finish()
+            return opened.summary
+
+    @contextlib.contextmanager
+    def open_backup(
+        self, backup_id: str, control: control_.Control
+    ) -> Iterator[opened_.OpenedBackup]:
+        """Lend a backup, to be read."""
         with self._reading(control) as (repository, cache):
-            manifest = repository.manifest(backup_id)
+            manifest = repository.any_manifest(backup_id)
+            if not isinstance(manifest, manifest_.Manifest):
+                with images.opened(repository, backup_id) as opened:
+                    yield opened
+                return
             cache.ensure(manifest)
             chunks = chunks_.ChunkReader(repository, cache, manifest.packs)
-            reader = reader_.BackupReader(manifest, chunks)
-            control.start('restore', reader.size_bytes)
-            self._move(reader, writer, control, manifest.chunk_bytes)
-            writer.finish()
-            return manifest.summary
+            yield opened_.OpenedBackup(
+                manifest.summary,
+                reader_.BackupReader(manifest, chunks),
+                manifest.chunk_bytes,
+                manifest.volume_format,
+                manifest.volume_properties,
+            )
 
     def delete(self, backup_id: str) -> None:
         name = layout.manifest(model.check_backup_id(backup_id))
@@ -151,11 +198,13 @@ class Operations(maintenance.Maintenance):
                 return
             # A tombstone stays until gc has removed the packs.
             if data[:8] != frame.TOMBSTONE:
+                files = images.files_of(repository, backup_id)
                 store.delete(name)
+                store.delete_many(files)
 
     def show(self, backup_id: str) -> model.BackupSummary:
         with self._target.opened() as store:
-            return self._existing(store).manifest(backup_id).summary
+            return self._existing(store).any_manifest(backup_id).summary
 
     def list(self) -> Iterator[model.BackupSummary | target_.Finding]:
         with self._target.opened() as store:

@@ -20,7 +20,9 @@ from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
 from backupkit.repository import cache as cache_
+from backupkit.repository.image import operations as images
 from backupkit.repository import layout
+from backupkit.repository import manifest as manifest_
 from backupkit.repository import moved
 from backupkit.repository import packset
 from backupkit.repository import repository as repository_
@@ -34,11 +36,17 @@ def describe(
     """Yield a backup as good only if all its packs are there."""
     name = layout.manifest(backup_id)
     try:
-        manifest = repository.manifest(backup_id)
+        manifest = repository.any_manifest(backup_id)
     except errors.NotFound:
         return
     except errors.IntegrityError as exc:
         yield target_.Finding(name, str(exc), (backup_id,))
+        return
+    if not isinstance(manifest, manifest_.Manifest):
+        if problem := images.missing(manifest, there):
+            yield target_.Finding(name, problem, (backup_id,))
+        else:
+            yield manifest.summary
         return
     missing = [pack for pack in manifest.packs if pack.name not in there]
     lost = [pack for pack in missing if moved.lost(repository.store, pack)]
@@ -58,23 +66,32 @@ def stats(
         ('backups', 'logical_bytes', 'data_bytes', 'changed_bytes'), 0
     )
     reached = packset.PackSet()
+    alone = stored = 0
     for backup_id in set(repository.listed()):
         try:
-            manifest = repository.manifest(backup_id)
+            manifest = repository.any_manifest(backup_id)
         except (errors.NotFound, errors.IntegrityError):
             continue
-        cache.ensure(manifest)
         summary = manifest.summary
-        reached.update(manifest.packs)
+        if isinstance(manifest, manifest_.Manifest):
+            cache.ensure(manifest)
+            reached.update(manifest.packs)
+        else:
+            alone += summary.data_bytes
+            stored += summary.stored_bytes
         totals['backups'] += 1
         totals['logical_bytes'] += summary.size_bytes
         totals['data_bytes'] += summary.data_bytes
         totals['changed_bytes'] += summary.changed_bytes
     chunks, unique = cache.unique(reached)
-    stored = sum(stat.size_bytes for stat in repository.store.list())
+    stored += sum(
+        stat.size_bytes
+        for stat in repository.store.list()
+        if not isinstance(layout.parse(stat.name), layout.FileId)
+    )
     return {
         **totals,
-        'unique_bytes': unique,
+        'unique_bytes': unique + alone,
         'stored_bytes': stored,
         'chunks': chunks,
         'packs': len(reached),

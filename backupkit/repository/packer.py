@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent import futures
 import queue
 import threading
@@ -65,8 +65,10 @@ class Packer:
         self.attempt = repository_.new_attempt()
         self._lock = threading.Lock()
         self._enter_lock = threading.Lock()
-        self._free: queue.SimpleQueue[pack_.PackBuffer | None] = (
-            queue.SimpleQueue()
+        # The last to come is the first to go: memory is taken anew only
+        # where all that was taken is in use.
+        self._free: queue.LifoQueue[pack_.PackBuffer | None] = (
+            queue.LifoQueue()
         )
         for _ in range(buffers):
             self._free.put(None)
@@ -168,6 +170,28 @@ class Packer:
             if len(self._records) >= index.PART_RECORDS:
                 self._put_part()
         self._stored(size)
+
+    def adopt_indexed(self, packs: Mapping[layout.PackId, int]) -> None:
+        """Take packs of an earlier attempt that has put their index."""
+        with self._enter_lock:
+            self.packs.update(packs)
+            self.stored_bytes += sum(packs.values())
+
+    def adopt(
+        self, pack: layout.PackId, size: int, records: list[index.Record]
+    ) -> None:
+        """Take a pack that an earlier attempt has put into the index.
+
+        To be called when all chunks are appended; :meth:`finish` again puts
+        what is left of the index.
+        """
+        with self._enter_lock:
+            self.packs.add(pack)
+            self._sizes[pack] = size
+            self._records += records
+            self.stored_bytes += size
+            if len(self._records) >= index.PART_RECORDS:
+                self._put_part()
 
     def _put_part(self) -> None:
         part = layout.PartId(self._owner, self.attempt, self._part)

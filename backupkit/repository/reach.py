@@ -20,7 +20,6 @@ from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.repository import layout
-from backupkit.repository import manifest as manifest_
 from backupkit.repository import moved as moved_
 from backupkit.repository import packset
 from backupkit.repository import repository as repository_
@@ -70,11 +69,11 @@ class Reach:
 
     def _manifests(
         self, backup_ids: Iterable[str]
-    ) -> Iterator[manifest_.Manifest]:
+    ) -> Iterator[repository_.AnyManifest]:
         for backup_id in backup_ids:
             self._control.check()
             try:
-                yield self._repository.manifest(backup_id)
+                yield self._repository.any_manifest(backup_id)
             except errors.NotFound:
                 continue
             except errors.IntegrityError as exc:

@@ -34,8 +34,10 @@ class BackupReader(interface.Reader):
         manifest: manifest_.Manifest,
         chunks: chunks_.ChunkReader,
     ) -> None:
-        self._chunks = chunks
+        self.chunks = chunks
         self._geometry = manifest.geometry
+        self.chunk_bytes = manifest.chunk_bytes
+        self.root = manifest.root
         self.size_bytes = manifest.summary.size_bytes
         self.map = tree.MapReader(self._geometry, manifest.root, chunks.node)
 
@@ -84,7 +86,7 @@ class BackupReader(interface.Reader):
                 buffer[:] = bytes(len(buffer))
             else:
                 wanted.append(chunks_.Wanted(key, buffer))
-        self._chunks.read(wanted)
+        self.chunks.read(wanted)
 
 
 _KINDS = {

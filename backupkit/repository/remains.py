@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import contextlib
 
 from backupkit.drivers import store as store_
@@ -21,6 +22,7 @@ from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.repository import damage as damage_
 from backupkit.repository import fetch
+from backupkit.repository.image import manifest as image_manifest
 from backupkit.repository import layout
 from backupkit.repository import listing as listing_
 from backupkit.repository import repository as repository_
@@ -46,12 +48,18 @@ def clear(
     astray = set(coordinator.astray(repository_id))
     kept = {pack.owner for pack in seen.packs() if pack not in deleted}
     kept |= {pack.owner for pack in seen.moved if pack not in deleted}
+    for owner in seen.journals.keys() - live:
+        # Its run has ended: nobody goes on with it any more.
+        store.delete_many([part.name for part in seen.journals[owner]])
     forgotten = []
     for owner in seen.owners - kept - live:
-        if _is_committed(repository, owner):
+        manifest = _committed(repository, owner)
+        if manifest is not None:
+            _clear_attempts(store, manifest, seen.files.get(owner, ()))
             continue
         parts = seen.parts.get(owner, ())
-        store.delete_many([part.name for part in parts])
+        files = seen.files.get(owner, ())
+        store.delete_many([one.name for one in (*parts, *files)])
         # After the packs, and only where no writer can still come.
         if owner not in astray:
             store.delete(layout.manifest(owner))
@@ -68,11 +76,26 @@ def clear(
         _clear_notes(store)
 
 
-def _is_committed(repository: repository_.Repository, backup_id: str) -> bool:
+def _committed(
+    repository: repository_.Repository, backup_id: str
+) -> repository_.AnyManifest | None:
     with contextlib.suppress(errors.NotFound):
-        repository.manifest(backup_id)
-        return True
-    return False
+        return repository.any_manifest(backup_id)
+    return None
+
+
+def _clear_attempts(
+    store: store_.Store,
+    manifest: repository_.AnyManifest,
+    files: Iterable[layout.FileId],
+) -> None:
+    """Remove the files of attempts of which a backup did not come to be."""
+    attempt = (
+        manifest.attempt
+        if isinstance(manifest, image_manifest.ImageManifest)
+        else ''
+    )
+    store.delete_many([one.name for one in files if one.attempt != attempt])
 
 
 def _clear_notes(store: store_.Store) -> None:

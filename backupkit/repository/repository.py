@@ -25,12 +25,15 @@ from backupkit import errors
 from backupkit.repository import digest
 from backupkit.repository import fetch
 from backupkit.repository import frame
+from backupkit.repository.image import manifest as image_manifest
 from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import limits
 from backupkit.repository import manifest as manifest_
 from backupkit.repository import pack as pack_
 from backupkit.repository import settings as settings_
+
+AnyManifest = manifest_.Manifest | image_manifest.ImageManifest
 
 #: Bytes kept aside so that a full target can be emptied.
 RESERVE_BYTES = 1 << 20
@@ -56,7 +59,19 @@ class Repository:
         return self.settings.repository_id
 
     def manifest(self, backup_id: str) -> manifest_.Manifest:
-        """Return the manifest of a committed backup.
+        """Return the manifest of a committed backup of chunks.
+
+        :raises errors.NotFound: there is none, or only a tombstone, or the
+            backup is an image
+        :raises errors.IntegrityError: it is damaged
+        """
+        found = self.any_manifest(backup_id)
+        if isinstance(found, manifest_.Manifest):
+            return found
+        raise errors.NotFound(f'backup {backup_id} is an image')
+
+    def any_manifest(self, backup_id: str) -> AnyManifest:
+        """Return the manifest of a committed backup, whatever its layout.
 
         :raises errors.NotFound: there is none, or only a tombstone
         :raises errors.IntegrityError: it is damaged
@@ -69,12 +84,14 @@ class Repository:
             ) from None
         if is_tombstone(data, backup_id):
             raise errors.NotFound(f'backup {backup_id} was aborted')
-        found = manifest_.load(
-            frame.unseal(
-                frame.MANIFEST, data, f'the manifest of backup {backup_id}'
-            ),
-            backup_id,
+        text = frame.unseal(
+            frame.MANIFEST, data, f'the manifest of backup {backup_id}'
         )
+        found: AnyManifest
+        if image_manifest.is_image(text):
+            found = image_manifest.load(text, backup_id)
+        else:
+            found = manifest_.load(text, backup_id)
         if found.summary.repository_id != self.repository_id:
             raise errors.FormatError(
                 f'backup {backup_id} belongs to another repository'

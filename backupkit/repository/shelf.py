@@ -33,6 +33,7 @@ import os
 import pathlib
 import re
 import secrets
+import time
 
 from backupkit import errors
 from backupkit.repository import frame
@@ -46,6 +47,11 @@ Parts = Mapping[str, int]
 
 _LIST = 'segments.json'
 _NAME = re.compile(r'[0-9a-f]{16}\.idx')
+
+_OURS = re.compile(r'[0-9a-f]{16}\.idx|\.[0-9a-f]{8}')
+
+#: A file that is not listed for so long is not about to be.
+_LEFT_SECONDS = 86_400.0
 
 #: Stands in the list for owners whose indexes are empty.
 _NOTHING = ''
@@ -158,8 +164,20 @@ class DiskShelf:
         dropped = self._merge(listed)
         self._replace_list(listed)
         self._unlink({*dropped, *self._pending} - listed.keys())
+        self._sweep(listed)
         self._pending = {}
         self._sync(listed)
+
+    def _sweep(self, listed: _Listed) -> None:
+        """Remove what processes that died have left."""
+        before = time.time() - _LEFT_SECONDS
+        for path in self._path.iterdir():
+            if path.name in listed or not _OURS.fullmatch(path.name):
+                continue
+            # Another process may be removing its own.
+            with contextlib.suppress(FileNotFoundError):
+                if path.lstat().st_mtime < before:
+                    path.unlink()
 
     def _clean(self, listed: _Listed) -> None:
         """Take what is damaged or missing off the list, under the lock."""

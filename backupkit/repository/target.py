@@ -31,6 +31,7 @@ from backupkit.copy import control as control_
 from backupkit.copy import interface
 from backupkit.drivers import capability
 from backupkit.drivers import contract
+from backupkit.drivers import opened as opened_
 from backupkit.drivers import patience as patience_
 from backupkit.drivers import store as store_
 from backupkit.drivers import target as target_
@@ -70,6 +71,15 @@ class RepositoryTarget(target_.Target, abc.ABC):
     @classmethod
     def get_options(cls) -> Sequence[cfg.Opt]:
         return options.OPTIONS
+
+    @property
+    def layout(self) -> str:
+        """The layout of new backups: ``chunks``, or ``image``.
+
+        Backups of the other one can be used all the same. A driver whose
+        store has the capability ``files`` may let its section decide.
+        """
+        return 'chunks'
 
     @abc.abstractmethod
     def open(self) -> store_.Store:
@@ -153,6 +163,14 @@ class RepositoryTarget(target_.Target, abc.ABC):
     ) -> model.BackupSummary:
         return self._work().restore(backup_id, writer, control)
 
+    def open_backup(
+        self,
+        backup_id: str,
+        coordinator: target_.Coordinator,
+        control: control_.Control,
+    ) -> contextlib.AbstractContextManager[opened_.OpenedBackup]:
+        return self._work().open_backup(backup_id, control)
+
     def verify(
         self,
         backup_id: str,
@@ -161,7 +179,28 @@ class RepositoryTarget(target_.Target, abc.ABC):
         *,
         full: bool = False,
     ) -> target_.Report:
-        return self._work().verify(backup_id, coordinator, control, full=full)
+        from backupkit.repository import selection
+
+        return self._work().verify(
+            backup_id,
+            coordinator,
+            control,
+            reads=selection.All() if full else selection.Nothing(),
+        )
+
+    def verify_sample(
+        self,
+        backup_id: str,
+        coordinator: target_.Coordinator,
+        control: control_.Control,
+        *,
+        share: float,
+    ) -> target_.Report:
+        from backupkit.repository import selection
+
+        return self._work().verify(
+            backup_id, coordinator, control, reads=selection.Sample(share)
+        )
 
     def delete(self, backup_id: str) -> None:
         self._work().delete(backup_id)
@@ -188,9 +227,22 @@ class RepositoryTarget(target_.Target, abc.ABC):
         control: control_.Control,
         *,
         read_data: bool = False,
+        part: tuple[int, int] | None = None,
     ) -> target_.Report:
-        """Check every object of the repository."""
-        return self._work().check(coordinator, control, read_data=read_data)
+        """Check every object of the repository.
+
+        :param read_data: read every byte of it
+        :param part: (K, N): read every byte of part K of N
+        :raises errors.UsageError: there is no such part
+        """
+        from backupkit.repository import selection
+
+        reads: selection.Selection = selection.Nothing()
+        if read_data:
+            reads = selection.All()
+        elif part is not None:
+            reads = selection.Part(*part)
+        return self._work().check(coordinator, control, reads=reads)
 
     def collect(
         self,

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 import dataclasses
 import logging
 import threading
@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from backupkit.copy import interface
 from backupkit import errors
+from backupkit import model
 from backupkit.repository import codec as codec_
 from backupkit.repository import layout
 from backupkit.repository import packer as packer_
@@ -76,6 +77,10 @@ class BackupWriter(interface.Writer):
         *,
         parent: Parent | None = None,
     ) -> None:
+        #: Told of the references of adjacent chunks that were read.
+        self.noted: Callable[[int, bytes], None] | None = None
+        #: What was taken before anything is handed on, in order.
+        self.taken: Sequence[model.Extent] = ()
         self._digest = repository.digest
         self._geometry = geometry
         self._packer = packer
@@ -84,7 +89,7 @@ class BackupWriter(interface.Writer):
         self._parent = parent.map if parent else None
         self._inherit = parent.packs if parent else packset.PackSet()
         self._map = tree.MapBuilder(geometry, self._store_node)
-        self._zeros = bytearray(geometry.chunk_bytes)
+        self._zero_key = repository.digest(bytes(geometry.chunk_bytes))
         self._lock = threading.Lock()
         self._own: dict[bytes, None] = {}
         self._reused: set[layout.PackId] = set()
@@ -116,11 +121,38 @@ class BackupWriter(interface.Writer):
                 replaced += len(buffer)
             refs += ref
         self._map.set(chunk, refs)
+        if self.noted:
+            self.noted(chunk, bytes(refs))
         with self._lock:
             self.counts.read += sum(len(buffer) for buffer in buffers)
             self.counts.data += data
             self.counts.replaced += replaced
             self.counts.changed += changed
+
+    def done(self) -> Sequence[model.Extent]:
+        return self.taken
+
+    def take(
+        self, chunk: int, refs: bytes, packs: Collection[layout.PackId]
+    ) -> None:
+        """Take chunks that were read before, and are in these packs.
+
+        They count as if they had been read now.
+        """
+        size = tree.REF.size
+        count = len(refs) // size
+        before = self._parent_refs(chunk, count)
+        counts = self.counts
+        for at in range(count):
+            ref = refs[at * size : (at + 1) * size]
+            old = before[at * size : (at + 1) * size]
+            length = self._geometry.chunk_length(chunk + at)
+            counts.read += length
+            counts.data += length * (ref != tree.ZERO_REF)
+            counts.changed += length * (ref != old)
+            counts.replaced += length * (old[:1] == _STORED_KIND)
+        self._reused.update(packs)
+        self._map.set(chunk, refs)
 
     def _parent_refs(self, chunk: int, count: int) -> bytes:
         """Return the parent's references; empty beyond its end."""
@@ -142,14 +174,19 @@ class BackupWriter(interface.Writer):
         return refs
 
     def _chunk_ref(self, buffer: interface.Block) -> bytes:
-        zeros = self._zeros
-        if len(buffer) != len(zeros):
-            zeros = zeros[: len(buffer)]
-        if buffer == zeros:
-            return tree.ZERO_REF
+        # Comparing each byte with zero holds the interpreter's lock, and
+        # takes longer than the digest.
         key = self._digest(buffer)
+        if key == self._zero_digest(len(buffer)):
+            return tree.ZERO_REF
         self._keep(key, buffer, node=False)
         return tree.REF.pack(tree.STORED, len(buffer), key)
+
+    def _zero_digest(self, length: int) -> bytes:
+        """Return the digest of so many zeros: fewer only at the end."""
+        if length == self._geometry.chunk_bytes:
+            return self._zero_key
+        return self._digest(bytes(length))
 
     def _keep(self, key: bytes, chunk: interface.Block, *, node: bool) -> None:
         """Make sure that a chunk is stored: reused, or packed now."""

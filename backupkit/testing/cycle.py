@@ -15,11 +15,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import uuid
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
+from backupkit.drivers import opened as opened_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
@@ -149,12 +152,34 @@ class Cycle:
         finally:
             self.coordinator.end(number)
 
+    @contextlib.contextmanager
+    def open_backup(self, backup_id: str) -> Iterator[opened_.OpenedBackup]:
+        """Open a backup to be read, as a registered run."""
+        number = self.coordinator.begin(backup_id)
+        try:
+            with self.target.open_backup(
+                backup_id, self.coordinator, control_.Control()
+            ) as opened:
+                yield opened
+        finally:
+            self.coordinator.end(number)
+
     def verify(self, backup_id: str, *, full: bool = True) -> target_.Report:
         """Verify a backup, as a registered run."""
         number = self.coordinator.begin(backup_id)
         try:
             return self.target.verify(
                 backup_id, self.coordinator, control_.Control(), full=full
+            )
+        finally:
+            self.coordinator.end(number)
+
+    def verify_sample(self, backup_id: str, share: float) -> target_.Report:
+        """Verify a share of a backup, as a registered run."""
+        number = self.coordinator.begin(backup_id)
+        try:
+            return self.target.verify_sample(
+                backup_id, self.coordinator, control_.Control(), share=share
             )
         finally:
             self.coordinator.end(number)

@@ -21,6 +21,7 @@ without having met the fault. Each time it is checked what is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import enum
 import threading
 from typing import overload
@@ -179,6 +180,22 @@ class FaultyStore(base.StoreWrapper):
         """Delete one after the other: each of them may fail."""
         for name in names:
             self.delete(name)
+
+    @contextlib.contextmanager
+    def make_file(self, name: str) -> Iterator[int]:
+        """Make a file, or fail before it, or before or behind its end."""
+        self._after(self._before('make', name), 'make', name)
+        with self.inner.make_file(name) as fd:
+            yield fd
+            fault = self._before('finish', name)
+        self._after(fault, 'finish', name)
+
+    @contextlib.contextmanager
+    def open_file(self, name: str) -> Iterator[int]:
+        """Open a file, or fail."""
+        self._after(self._before('open', name), 'open', name)
+        with self.inner.open_file(name) as fd:
+            yield fd
 
     def sweep(self) -> int:
         """Sweep, or fail before or behind it."""

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import threading
 
 from backupkit.drivers import store
@@ -92,6 +93,15 @@ class ScratchStore(base.StoreWrapper):
     def delete(self, name: str) -> None:
         """Delete below the prefix."""
         self.inner.delete(self._prefix + name)
+
+    def make_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Make a file below the prefix."""
+        self._scratch.note(self._prefix + name)
+        return self.inner.make_file(self._prefix + name)
+
+    def open_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Open a file below the prefix."""
+        return self.inner.open_file(self._prefix + name)
 
     def delete_many(self, names: Sequence[str]) -> None:
         """Delete the objects below the prefix."""

@@ -58,6 +58,25 @@ class NfsAndVendorTest(_Exchange, unittest.TestCase):
         return vendors.VendorPosixTarget('vendor', section)
 
 
+class ChunksAndImagesTest(_Exchange, unittest.TestCase):
+    """Each reads the layout of the other, and goes on in its own."""
+
+    shares = False
+
+    def make_other_target(self) -> target_.Target:
+        return load_posix(self.share.directory, layout='image')
+
+
+class ImagesOnNfsAndPosixTest(_Exchange, unittest.TestCase):
+    shares = False
+
+    def make_target(self) -> target_.Target:
+        return test_nfs_target.load(layout='image')
+
+    def make_other_target(self) -> target_.Target:
+        return load_posix(self.share.directory, layout='image')
+
+
 class VendorTargetTest(target.TargetSuite, unittest.TestCase):
     """The vendor's target is a good one by itself."""
 
@@ -70,11 +89,12 @@ class VendorTargetTest(target.TargetSuite, unittest.TestCase):
         return vendors.VendorPosixTarget('vendor', section)
 
 
-def load_posix(directory: str) -> target_.Target:
+def load_posix(directory: str, **more: str) -> target_.Target:
     """Load the driver ``posix`` as an operator does."""
     return sections.load_target(
         'posix',
         backup_posix_path=directory,
         chunk_size_bytes=vendors.CHUNK_BYTES,
         pack_size_bytes=131072,
+        **more,
     )

@@ -28,3 +28,22 @@ class FileVolumeDriverTest(volume.VolumeDriverSuite, unittest.TestCase):
 
     def make_driver(self) -> volume_.VolumeDriver:
         return sections.load_volume_driver('file', volumes_dir=self.directory)
+
+
+class FileQcow2VolumeDriverTest(volume.VolumeDriverSuite, unittest.TestCase):
+    """Of volumes that are declared to be qcow2."""
+
+    granularity_bytes = 512
+    volume_format = 'qcow2'
+
+    def setUp(self) -> None:
+        self.directory = places.directory(self, fast=False)
+        super().setUp()
+
+    def make_driver(self) -> volume_.VolumeDriver:
+        return sections.load_volume_driver(
+            'file',
+            volumes_dir=self.directory,
+            qcow2_volumes='*',
+            dirty_bitmaps='true',
+        )

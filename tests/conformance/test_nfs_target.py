@@ -24,6 +24,7 @@ from backupkit.testing import sections
 from backupkit.testing import store
 from backupkit.testing import target
 from backupkit_plugins.targets import nfs
+from tests.conformance import copying
 from tests.conformance import places
 from tests.conformance import shares
 
@@ -58,3 +59,10 @@ class NfsTargetTest(target.TargetSuite, unittest.TestCase):
 
     def make_target(self) -> target_.Target:
         return load()
+
+
+class ImageNfsTargetTest(copying.CopyTests, NfsTargetTest):
+    """The same in the layout ``image``."""
+
+    def make_target(self) -> target_.Target:
+        return load(layout='image', offload='copy')

@@ -18,6 +18,7 @@ import unittest
 from backupkit.drivers import target as target_
 from backupkit.testing import sections
 from backupkit.testing import target
+from tests.conformance import copying
 from tests.conformance import places
 
 
@@ -34,10 +35,18 @@ class PosixTargetTest(
     def make_missing_target(self) -> target_.Target:
         return self.load(f'{self.directory}/no/such')
 
-    def load(self, path: str) -> target_.Target:
+    def load(self, path: str, **more: str) -> target_.Target:
         return sections.load_target(
             'posix',
             backup_posix_path=path,
             chunk_size_bytes=16384,
             pack_size_bytes=131072,
+            **more,
         )
+
+
+class ImagePosixTargetTest(copying.CopyTests, PosixTargetTest):
+    """The same in the layout ``image``."""
+
+    def load(self, path: str, **more: str) -> target_.Target:
+        return super().load(path, layout='image', offload='copy')

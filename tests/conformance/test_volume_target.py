@@ -20,6 +20,7 @@ from backupkit.drivers import target as target_
 from backupkit.testing.memory import array
 from backupkit.testing import sections
 from backupkit.testing import target
+from tests.conformance import copying
 from tests.conformance import places
 
 
@@ -50,3 +51,9 @@ class FileVolumeTargetTest(target.TargetSuite, unittest.TestCase):
 
     def make_target(self) -> target_.Target:
         return load({'driver': 'file', 'volumes_dir': self.directory})
+
+
+class CopyingVolumeTargetTest(copying.CopyTests, FileVolumeTargetTest):
+    def make_target(self) -> target_.Target:
+        backend = {'driver': 'file', 'volumes_dir': self.directory}
+        return load(backend, offload='copy')

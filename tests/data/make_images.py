@@ -10,14 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Makes golden backup volumes of the layout ``image``.
+"""Makes golden backups of the layout ``image``: volumes, and a repository.
 
 Run by hand, when a format is new and before anything of it is released::
 
-    python -m tests.data.make_images DIRECTORY
+    python -m tests.data.make_images volumes DIRECTORY
+    python -m tests.data.make_images repository DIRECTORY
 
-``expected.json`` tells, for each backup, its size and the SHA-256 of its
-bytes. What is there is never made again, only added to.
+``expected.json`` tells of each backup volume, and ``repository.json`` of
+each backup in ``repository.tar.gz``, the size and the SHA-256 of its bytes.
+What is there is never made again, only added to.
 """
 
 from __future__ import annotations
@@ -28,10 +30,13 @@ import json
 import pathlib
 import random
 import sys
+import tarfile
 import tempfile
 
 from backupkit.drivers import loader
 from backupkit.testing import cycle
+from backupkit.testing import filed
+from backupkit.testing.memory import catalog
 from backupkit.testing import plain
 from backupkit.testing import sections
 
@@ -83,5 +88,53 @@ def _make(
     return found
 
 
+def make_repository(directory: pathlib.Path) -> None:
+    """Make a repository with backups in both layouts.
+
+    Of the images one was never read, and one only by its first verify.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        place = pathlib.Path(name)
+        files = place / 'files'
+        files.mkdir()
+        coordinator = catalog.MemoryCoordinator()
+        data = random.Random('repository').randbytes(1024) * (_SIZE // 1024)
+        volume = filed.FiledVolume(data + bytes(1234), str(files), 'golden')
+        volume.data[300_000:900_000] = bytes(600_000)
+        states = {}
+        for state, layout, offload in (
+            ('chunks', 'chunks', 'none'),
+            ('complete', 'image', 'none'),
+            ('complete', 'image', 'none'),
+            ('verified', 'image', 'copy'),
+            ('unverified', 'image', 'copy'),
+        ):
+            target = sections.load_target(
+                'posix',
+                backup_posix_path=f'{place}/repository',
+                layout=layout,
+                offload=offload,
+            )
+            kept = cycle.Cycle(target, coordinator)
+            summary = kept.backup(volume, full=offload == 'copy')
+            states[summary.backup_id] = state
+            if state == 'verified':
+                kept.verify(summary.backup_id)
+            volume.data[1_000_000:1_000_100] = bytes(range(100))
+        with tarfile.open(directory / 'repository.tar.gz', 'w:gz') as archive:
+            archive.add(place / 'repository', 'repository')
+    expected = {
+        backup_id: {
+            'state': states[backup_id],
+            'size_bytes': len(content),
+            'sha256': hashlib.sha256(content).hexdigest(),
+        }
+        for backup_id, content in volume.history.items()
+    }
+    text = json.dumps(expected, indent=2, sort_keys=True)
+    (directory / 'repository.json').write_text(f'{text}\n')
+
+
 if __name__ == '__main__':
-    make(pathlib.Path(sys.argv[1]))
+    made = {'volumes': make, 'repository': make_repository}[sys.argv[1]]
+    made(pathlib.Path(sys.argv[2]))

@@ -449,6 +449,7 @@ class RefusalTest(CliTest):
             ['backup', 'restore', '00000000', '--new', 'local:x'],
             ['run', 'show', '7'],
             ['run', 'abort', '7', '--yes'],
+            ['run', 'resume', '7'],
             ['repository', 'stats', 'nowhere'],
             ['target', 'validate', 'nowhere'],
             ['backup', 'lst', '--x'],
@@ -595,10 +596,26 @@ class SignalTest(CliTest):
             )
             (run,) = self.show('run', 'list')
             self.assertEqual('suspended', run['state'])
-            self.refused(6, 'abort', 'backup', 'create', 'local:db01')
+            self.assertEqual('gone', run['process'])
             self.refused(2, '--yes', 'run', 'abort', run['id'])
             self.show('run', 'abort', run['id'], '--yes')
             self.assertEqual([], self.show('run', 'list'))
+
+    def test_when_killed_then_it_can_be_resumed(self) -> None:
+        code, _ = self.interrupted(signal.SIGKILL)
+        self.assertEqual(-signal.SIGKILL, code)
+        (run,) = self.show('run', 'list')
+        self.assertEqual(('running', 'gone'), (run['state'], run['process']))
+        text = self.config.read_text()
+        self.config.write_text(
+            text.replace('max_bytes_per_second = 1048576\n', '')
+        )
+        done = self.show('run', 'resume', str(run['number']))
+        self.assertEqual(('done', ''), (done['state'], done['process']))
+        (row,) = self.show('backup', 'list')
+        self.assertEqual('available', row['status'])
+        self.assertEqual([], self.show('run', 'list'))
+        self.refused(6, 'has ended', 'run', 'resume', run['id'])
 
     def test_when_killed_then_the_doctor_knows(self) -> None:
         code, _ = self.interrupted(signal.SIGKILL)

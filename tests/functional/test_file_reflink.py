@@ -218,6 +218,46 @@ class BtrfsTest(_ReflinkTests, unittest.TestCase):
             self.assertEqual(bytes(1 << 20), self.read('subvolume/x', taken))
 
 
+class Qcow2Test(
+    volume.VolumeDriverSuite, filesystems.Mounted, unittest.TestCase
+):
+    """Snapshots and checkpoints of qcow2 images."""
+
+    kind = 'xfs'
+    granularity_bytes = 512
+    volume_format = 'qcow2'
+
+    def setUp(self) -> None:
+        os.mkdir(self.directory)
+        super().setUp()
+
+    def make_driver(self) -> volume_.VolumeDriver:
+        return sections.load_volume_driver(
+            'file',
+            volumes_dir=self.directory,
+            qcow2_volumes='*',
+            dirty_bitmaps='true',
+        )
+
+    def test_keep_when_open_at_the_snapshot_then_not_kept(self) -> None:
+        volume_id, data = self.make_filled()
+        with self.in_use(volume_id):
+            taken = self.driver.snapshot(volume_id, 'backupkit-x')
+        # By now a bitmap could be made, which would be too late.
+        again = self.make_driver().snapshot(volume_id, 'backupkit-x')
+        self.assertEqual(taken, again)
+        self.write(volume_id, 0, b'later')
+        with self.assertRaisesRegex(errors.InUse, 'no dirty bitmap'):
+            self.driver.keep_checkpoint(volume_id, taken.name)
+        self.assert_bytes(data, self.read(volume_id, taken), taken.name)
+        self.driver.delete_snapshot(taken)
+
+    def test_keep_when_the_snapshot_is_gone_then_not_kept(self) -> None:
+        volume_id, _ = self.make_filled()
+        with self.assertRaises(errors.InUse):
+            self.driver.keep_checkpoint(volume_id, 'backupkit-x')
+
+
 class WithoutReflinkTest(unittest.TestCase):
     def setUp(self) -> None:
         super().setUp()

@@ -13,7 +13,8 @@
 """Processes that are killed at random moments, 200 times in all.
 
 Each round is two processes after one another: one that works and is
-killed, and one that finds what is left and goes on.
+killed, and one that finds what is left. In turn it undoes that, goes on
+with it because it is told to, or because it wants the same volume.
 """
 
 from __future__ import annotations
@@ -42,8 +43,6 @@ from tests.functional import systems
 _SIZE = 6 * 1024**2
 _VOLUME = 'local:db01'
 _OVER = 'local:over'
-#: Good backups that are kept through the rounds.
-_KEPT = 4
 #: Each so many rounds every byte of everything is read.
 _THOROUGH = 8
 #: Rounds that are not killed: they tell how long the work takes.
@@ -122,10 +121,14 @@ class _Clock:
 class KillCase(stand.Stand):
     """Base class: the rounds.
 
+    :cvar endings: what the second process does with what was left
+    :cvar kept: how many good backups are kept through the rounds
     :cvar short: much of the work is done before its run is registered and
         after it has ended; the moments of the kills lie between the two
     """
 
+    endings: ClassVar[tuple[str, ...]] = ('clear', 'resume', 'create')
+    kept: ClassVar[int] = 4
     short: ClassVar[bool] = False
 
     def setUp(self) -> None:
@@ -221,13 +224,9 @@ class KillCase(stand.Stand):
             live = bool(kit.list_runs())
             if live:
                 self.assertIn('run', self.problems(kit.doctor()))
-            # Either of the two may come first.
-            if scene.number % 2:
-                kit.create_backup(_VOLUME)
+            self.end_what_is_left(kit, scene.number)
             told = self.problems(kit.doctor(clear=True))
             self.assertLessEqual(set(told), {'volume'}, told)
-            if not scene.number % 2:
-                kit.create_backup(_VOLUME)
             check(kit, scene)
             contents = {
                 backup_id: scene.contents.get(backup_id, scene.current)
@@ -238,7 +237,7 @@ class KillCase(stand.Stand):
             self.assert_contents(
                 kit, contents if full else self.one_of(contents)
             )
-            while len(contents) > _KEPT:
+            while len(contents) > self.kept:
                 gone = self.random.choice(sorted(contents))
                 kit.delete_backup(gone)
                 del contents[gone]
@@ -249,6 +248,28 @@ class KillCase(stand.Stand):
             left = {path.name for path in self.volumes.iterdir()}
             self.assertLessEqual(left, {'db01', 'over', '.backupkit-storage'})
             return live, contents
+
+    def end_what_is_left(self, kit: api.Backupkit, number: int) -> None:
+        """Undo what was left, or go on with it; then make a backup."""
+        ending = self.endings[number % len(self.endings)]
+        for run in kit.list_runs():
+            self.assertEqual('gone', kit.run_process(run))
+            if ending == 'resume':
+                self.resume(kit, run)
+        if ending == 'clear':
+            told = self.problems(kit.doctor(clear=True))
+            self.assertLessEqual(set(told), {'volume'}, told)
+        kit.create_backup(_VOLUME)
+
+    def resume(self, kit: api.Backupkit, run: catalog.Run) -> None:
+        """Go on with a run, where anything is kept of it."""
+        try:
+            ended = kit.resume_run(run.run_id)
+        except errors.Conflict as exc:
+            # It died before its first step, or is no flow.
+            self.assertIn('run abort', str(exc))
+        else:
+            self.assertEqual(catalog.RunState.DONE, ended.state)
 
     def problems(self, told: list[doctor.Diagnosis]) -> dict[str, str]:
         return {one.area: str(one) for one in told if one.state == 'problem'}
@@ -320,38 +341,47 @@ def _collect(kit: api.Backupkit, scene: Scene) -> None:
 
 
 class BackupKillTest(KillCase):
+    kills: ClassVar[int] = 50
+
     def test_when_a_backup_is_killed_then_nothing_is_lost(self) -> None:
-        self.kill(50, _back_up, self.none_is_lost)
+        self.kill(self.kills, _back_up, self.none_is_lost)
 
 
 class RestoreKillTest(KillCase):
+    kills: ClassVar[int] = 25
+
     def test_when_a_restore_to_a_new_volume_is_killed_then_it_goes(
         self,
     ) -> None:
-        self.kill(25, _restore_new, self.new_volume_is_whole)
+        self.kill(self.kills, _restore_new, self.new_volume_is_whole)
 
     def test_when_a_restore_over_a_volume_is_killed_then_it_is_told(
         self,
     ) -> None:
-        self.kill(25, _restore_over, self.incomplete_is_told)
+        self.kill(self.kills, _restore_over, self.incomplete_is_told)
 
 
 class DeleteKillTest(KillCase):
+    kills: ClassVar[int] = 30
+
     def test_when_a_delete_is_killed_then_it_only_goes_forward(
         self,
     ) -> None:
-        self.kill(30, _delete, self.delete_goes_forward)
+        self.kill(self.kills, _delete, self.delete_goes_forward)
 
 
 class CollectKillTest(KillCase):
+    kills: ClassVar[int] = 30
     short = True
 
     def test_when_a_gc_is_killed_then_nothing_is_lost(self) -> None:
-        self.kill(30, _collect, self.none_is_lost)
+        self.kill(self.kills, _collect, self.none_is_lost)
 
 
 class SnapshotKillTest(KillCase):
     """On a file system where volumes have snapshots."""
+
+    kills: ClassVar[int] = 20
 
     def make_place(self, root: pathlib.Path) -> None:
         made = tempfile.TemporaryDirectory()
@@ -363,4 +393,4 @@ class SnapshotKillTest(KillCase):
     def test_when_a_backup_is_killed_then_its_snapshot_goes(self) -> None:
         with self.connect() as kit:
             self.assertTrue(kit.plan_backup(_VOLUME).snapshot)
-        self.kill(40, _back_up, self.none_is_lost)
+        self.kill(self.kills, _back_up, self.none_is_lost)

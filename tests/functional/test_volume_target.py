@@ -19,6 +19,7 @@ import pathlib
 import random
 
 from backupkit import api
+from backupkit.copy import control as control_
 from backupkit import errors
 from backupkit import model
 from tests.functional import filesystems
@@ -200,6 +201,95 @@ class VolumeTargetTest(stand.Stand):
                 kit.create_backup('local:db01')
             self.assertEqual([], self.stored())
             self.assert_nothing_left(kit)
+
+    def test_backup_when_in_use_and_shared_then_by_a_snapshot(self) -> None:
+        self.configure(self.one / 'place', ('one', 'two'))
+        self.assert_backed_up_in_use()
+
+    def test_backup_when_in_use_and_read_then_by_a_snapshot(self) -> None:
+        self.configure(self.second() / 'place')
+        self.assert_backed_up_in_use()
+
+    def assert_backed_up_in_use(self) -> None:
+        """Back up a volume while it is open for writing, and written."""
+        digest = self.digest('db01')
+        told: list[str] = []
+        with (
+            self.connect() as kit,
+            (self.volumes / 'db01').open('r+b') as guest,
+        ):
+
+            def write(progress: control_.Progress) -> None:
+                if progress.step != 'backup':
+                    return
+                told.append(progress.step)
+                guest.seek(0)
+                guest.write(os.urandom(4096))
+                guest.flush()
+
+            row = kit.create_backup(
+                'local:db01', control=control_.Control(write)
+            )
+            self.assertNotEqual([], told)
+            self.assertTrue(row.consistent)
+            # What was written since is not in it.
+            self.assertNotEqual(digest, self.digest('db01'))
+            self.assertEqual(digest, self.restored(kit, row.backup_id))
+            self.assert_no_snapshots(kit)
+
+    def test_backup_when_it_fails_then_its_snapshot_is_gone(self) -> None:
+        self.configure(self.second() / 'place', more='offload = none')
+
+        def fail(progress: control_.Progress) -> None:
+            if progress.done_bytes:
+                raise errors.SourceError('as if the medium had failed')
+
+        with self.connect() as kit, (self.volumes / 'db01').open('r+b'):
+            with self.assertRaises(errors.SourceError):
+                kit.create_backup('local:db01', control=control_.Control(fail))
+            self.assertEqual([], self.stored())
+            self.assert_no_snapshots(kit)
+
+    def assert_no_snapshots(self, kit: api.Backupkit) -> None:
+        self.assertEqual(['db01'], os.listdir(self.volumes))
+        self.assert_nothing_left(kit)
+
+    def test_restore_when_the_volume_is_too_small_then_refused(self) -> None:
+        self.configure(self.second() / 'place')
+        before = self.fill('small', 2, 40 * _MIB)
+        larger = 41 * _MIB
+        self.fill('large', 3, larger)
+        with self.connect() as kit:
+            made = kit.create_backup('local:db01').backup_id
+            with self.assertRaises(errors.DestinationTooSmall):
+                kit.restore_backup(made, to='local:small', overwrite=True)
+            self.assertEqual(before, self.digest('small'))
+            kit.restore_backup(made, to='local:large', overwrite=True)
+            restored = (self.volumes / 'large').read_bytes()
+            original = (self.volumes / 'db01').read_bytes()
+            self.assertEqual(larger, len(restored))
+            self.assertEqual(original, restored[: len(original)])
+
+    def test_backup_when_the_file_system_copies_then_as_good(self) -> None:
+        ext4 = pathlib.Path(filesystems.mounted(self.addCleanup, 'ext4'))
+        self.volumes = ext4 / 'volumes'
+        self.configure(ext4 / 'place', ('one', 'two'), 'offload = copy')
+        os.truncate(self.volumes / 'db01', 100 * _MIB + 513)
+        with self.connect() as kit:
+            contents = {}
+            for _ in range(2):
+                row = kit.create_backup('local:db01')
+                contents[row.backup_id] = self.digest('db01')
+                self.assertEqual(0, row.read_bytes)
+                self.change('db01', self.random)
+            for path in self.stored():
+                self.assertLess(path.stat().st_blocks * 512, 44 * _MIB)
+            self.assert_contents(kit, contents)
+            for backup_id in contents:
+                report = kit.verify_backup(backup_id)
+                self.assertGreater(report.bytes_read, 39 * _MIB)
+            self.assert_verified(kit, set(contents), full=True)
+            self.assert_contents(kit, contents)
 
     def test_doctor_when_a_volume_was_left_then_shown_and_cleared(
         self,

@@ -32,8 +32,6 @@ from tests.guest import init
 from tests.guest import stream
 from tests.guest import uml
 
-_TESTS = pathlib.Path(__file__).resolve().parents[1]
-_TREE = 'tree'
 _LIST = '--list'
 _LOAD_LIST = '--load-list'
 _EXIT_BROKEN = 1
@@ -46,10 +44,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix='guest-') as made:
         job = pathlib.Path(made).resolve()
-        # Without the rest of the checkout, so that what is tested is what is
-        # installed: the wheel.
-        (job / _TREE).mkdir()
-        (job / _TREE / _TESTS.name).symlink_to(_TESTS)
+        uml.lay_tests(job)
         if _LIST in options.runner:
             return _run_here(job, options.runner)
         wanted = _wanted(job, options.runner)
@@ -75,7 +70,7 @@ def _options() -> argparse.Namespace:
         metavar='REGEX',
         help='tests that run on the host, because they start guests',
     )
-    add('--seconds', type=float, default=420, help='default: 420')
+    add('--seconds', type=float, default=1500, help='default: 1500')
     add('--memory-mib', type=int, default=2048, help='default: 2048')
     add('-m', dest='runner', nargs=argparse.REMAINDER, required=True)
     return parser.parse_args()
@@ -84,7 +79,7 @@ def _options() -> argparse.Namespace:
 def _run_here(job: pathlib.Path, runner: list[str]) -> int:
     sys.stdout.flush()
     line = [sys.executable, '-m', *runner]
-    return subprocess.call(line, cwd=job / _TREE)
+    return subprocess.call(line, cwd=job / uml.TREE)
 
 
 def _wanted(job: pathlib.Path, runner: list[str]) -> list[str]:
@@ -94,7 +89,7 @@ def _wanted(job: pathlib.Path, runner: list[str]) -> list[str]:
         return path.read_text().split()
     listed = subprocess.run(
         [sys.executable, '-m', *runner, _LIST],
-        cwd=job / _TREE,
+        cwd=job / uml.TREE,
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -114,6 +109,7 @@ def _chosen(
         del runner[where : where + 2]
     path = job / 'tests'
     path.write_text(''.join(f'{test}\n' for test in tests))
+    path.chmod(0o644)
     return [*runner, _LOAD_LIST, str(place / 'tests')]
 
 
@@ -149,7 +145,7 @@ def _command(options: argparse.Namespace, runner: list[str]) -> uml.Command:
     return uml.Command(
         arguments=[*arguments, '-m', *runner],
         environment=uml.environment(),
-        directory=str(init.JOB / _TREE),
+        directory=str(init.JOB / uml.TREE),
     )
 
 

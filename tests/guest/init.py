@@ -21,8 +21,8 @@ line, which comes as its environment:
     the job's directory, which both the guest and the host write; the guest
     has it as ``/job``
 ``BED_SEEN``
-    directories (separated by colons) that the guest shall see, read-only,
-    though it has a ``/tmp``, a ``/run`` and so on of its own
+    directories (separated by colons) that the guest shall see, though it
+    has a ``/tmp``, a ``/run`` and so on of its own
 
 Each process that is started costs a guest a tenth of a second, so this makes
 its system calls itself.
@@ -105,8 +105,8 @@ def _lay_root() -> None:
 
 
 def _overlay(lower: str, place: pathlib.Path, mode: int) -> None:
-    upper = pathlib.Path('/mnt/upper') / place.name
-    work = pathlib.Path('/mnt/work') / place.name
+    upper = pathlib.Path('/mnt/upper', lower.lstrip('/'))
+    work = pathlib.Path('/mnt/work', lower.lstrip('/'))
     _make(upper, mode)
     work.mkdir(parents=True)
     _mount(
@@ -114,7 +114,7 @@ def _overlay(lower: str, place: pathlib.Path, mode: int) -> None:
         str(place),
         'overlay',
         data=f'lowerdir={lower},upperdir={upper},workdir={work},'
-        'xino=off,index=off,metacopy=off',
+        'xino=off,index=off,metacopy=on',
     )
 
 
@@ -138,9 +138,15 @@ def _mount_own() -> None:
 
 def _share() -> None:
     """Mount the directories of the host that the two share."""
-    for path in filter(None, os.environ['BED_SEEN'].split(':')):
-        os.makedirs(path, exist_ok=True)
-        _mount('host', path, 'hostfs', flags=_MS_RDONLY, data=path)
+    seen = filter(None, os.environ['BED_SEEN'].split(':'))
+    for number, path in enumerate(seen):
+        lower = pathlib.Path('/mnt/seen', str(number))
+        for place in (lower, pathlib.Path(path)):
+            place.mkdir(parents=True, exist_ok=True)
+        _mount('host', str(lower), 'hostfs', flags=_MS_RDONLY, data=path)
+        # What the guest changes of it is kept in its memory, as elsewhere.
+        status = lower.stat()
+        _overlay(str(lower), pathlib.Path(path), status.st_mode & 0o7777)
     JOB.mkdir()
     _mount('job', str(JOB), 'hostfs', data=os.environ['BED_JOB'])
 

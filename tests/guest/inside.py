@@ -28,10 +28,12 @@ from multiprocessing import connection
 import os
 import pathlib
 import socket
+import stat
 import sys
 import tempfile
 from typing import NoReturn
 
+import backupkit
 from tests.guest import machine
 from tests.guest import root
 
@@ -90,12 +92,26 @@ def _open_ways() -> None:
 
     It changes the guest's copy of the modes alone.
     """
-    checkout = pathlib.Path(__file__).resolve()
-    for path in (checkout, sys.prefix, sys.base_prefix):
+    tests = pathlib.Path(__file__).resolve().parents[1]
+    for path in (tests, sys.prefix, sys.base_prefix):
         for parent in pathlib.Path(path, '.').resolve().parents:
-            mode = parent.stat().st_mode & 0o7777
-            if not mode & 0o001:
-                parent.chmod(mode | 0o011)
+            _allow(parent, 0o011)
+    # Who cloned and installed it may keep what is theirs from all others.
+    for base, sample in (
+        (tests, pathlib.Path(__file__)),
+        (sys.prefix, pathlib.Path(backupkit.__file__)),
+    ):
+        if not sample.stat().st_mode & 0o004:
+            for at, _, files in os.walk(base):
+                _allow(pathlib.Path(at), 0o055)
+                for name in files:
+                    _allow(pathlib.Path(at, name), 0o044)
+
+
+def _allow(path: pathlib.Path, bits: int) -> None:
+    status = path.lstat()
+    if status.st_mode & bits != bits and not stat.S_ISLNK(status.st_mode):
+        path.chmod(stat.S_IMODE(status.st_mode) | bits)
 
 
 def _run(line: list[str], options: argparse.Namespace) -> int:

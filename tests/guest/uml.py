@@ -39,7 +39,10 @@ from tests.guest import init
 _PROGRAM = 'linux.uml'
 #: As Debian lays them out: a program without its modules is of no use.
 _MODULES = pathlib.Path('/usr/lib/uml/modules')
-_CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+_TESTS = pathlib.Path(__file__).resolve().parents[1]
+_CHECKOUT = _TESTS.parent
+#: Where a job has the tests.
+TREE = 'tree'
 _CONSOLE_LINES = 40
 _POLL_SECONDS = 0.1
 
@@ -135,6 +138,21 @@ class Guest:
         return '\n'.join(text.splitlines()[-_CONSOLE_LINES:])
 
 
+def lay_tests(job: pathlib.Path) -> str:
+    """Put the tests into a job, without the rest of the checkout.
+
+    So what they test is what is installed: the wheel.
+
+    :return: what a guest with this job calls the directory with them
+    """
+    directory = job / TREE
+    directory.mkdir()
+    # The service user of the guest goes through it, whatever our umask.
+    directory.chmod(0o755)
+    (directory / _TESTS.name).symlink_to(_TESTS)
+    return str(init.JOB / TREE)
+
+
 def environment(**more: str) -> dict[str, str]:
     """Return the environment in which a command of the guest runs.
 
@@ -190,15 +208,21 @@ def _line(
 
 def _hidden() -> list[str]:
     """Return which of our directories lie where the guest has its own."""
-    ours = [_CHECKOUT, pathlib.Path(sys.prefix), pathlib.Path(sys.base_prefix)]
-    return sorted(
-        {
-            str(path)
-            for path in (each.resolve() for each in ours)
-            if path.parts[1] in init.OWN
-            or path.is_relative_to(pathlib.Path('/var/tmp'))
-        }
+    places = (
+        _CHECKOUT,
+        pathlib.Path(sys.prefix),
+        pathlib.Path(sys.base_prefix),
     )
+    ours = sorted({place.resolve() for place in places})
+    return [
+        str(path)
+        for path in ours
+        if not any(above in ours for above in path.parents)
+        and (
+            path.parts[1] in init.OWN
+            or path.is_relative_to(pathlib.Path('/var/tmp'))
+        )
+    ]
 
 
 def _environment() -> dict[str, Any]:

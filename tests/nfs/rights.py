@@ -12,9 +12,9 @@
 
 """The service ``tests.nfs.rights``: what root grants the service user.
 
-It is what the administrator's guide says: one rule for sudo, which pins the
-command line of the privileged helper, and one configuration file that root
-alone writes.
+It is what the administrator's guide says: the example of a rule for sudo,
+which pins the command line of the privileged helper, and one configuration
+file that root alone writes.
 """
 
 from __future__ import annotations
@@ -25,32 +25,40 @@ import pathlib
 import sys
 
 from tests.guest import inside
+from tests.guest import machine
 from tests.guest import root
 
 #: The one file that the helper reads.
 CONFIGURATION = '/etc/backupkit/backupkit.conf'
 
-_RULE = (
-    '{user} ALL=(root) NOPASSWD: {python} -I -m backupkit.privileged.serve '
-    '--config-file {configuration} '
-    '--privsep_context backupkit.privileged.context '
-    '--privsep_sock_path /tmp/*\n'
-)
+_EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / 'etc/backupkit'
+#: Where the examples have the Python environment, and the user.
+_ENVIRONMENT = '/opt/backupkit/bin'
+_USER = 'backupkit'
 
 
 @contextlib.contextmanager
 def running() -> Iterator[None]:
     """Have the rule and an empty configuration."""
-    rule = _RULE.format(
-        user=inside.USER, python=sys.executable, configuration=CONFIGURATION
-    )
     # Beside us there is nobody in this /etc, so what else it says is nil.
     file = pathlib.Path('/etc/sudoers')
+    file.unlink(missing_ok=True)
+    file.touch(0o440)
+    rule = example('sudoers').replace(f'{_USER} ALL', f'{inside.USER} ALL')
     file.write_text(f'root ALL=(ALL:ALL) ALL\n{rule}')
-    file.chmod(0o440)
+    machine.run('visudo', '-c', '-q', '-f', str(file))
     pathlib.Path(CONFIGURATION).parent.mkdir()
     _write('')
     yield
+
+
+def example(name: str) -> str:
+    """Return one of the examples, for the environment that runs this."""
+    text = (_EXAMPLES / f'{name}.example').read_text()
+    python = pathlib.Path(sys.executable)
+    return text.replace(f'{_ENVIRONMENT}/python3', str(python)).replace(
+        _ENVIRONMENT, str(python.parent)
+    )
 
 
 def configure(text: str) -> None:

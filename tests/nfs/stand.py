@@ -28,7 +28,7 @@ _DISK_MIB = 256
 _CONFIGURATION = """\
 [DEFAULT]
 enabled_backends = local
-enabled_targets = repo, files
+enabled_targets = repo
 default_target = repo
 state_path = {root}/state
 io_timeout_seconds = {io_timeout}
@@ -42,11 +42,7 @@ driver = nfs
 backup_nfs_share = {share}
 backup_nfs_mount_options = {options}
 mount_timeout_seconds = {mount_timeout}
-chunk_size_bytes = 65536
-pack_size_bytes = 1048576
-[target:files]
-driver = posix
-backup_posix_path = {files}
+{more}
 chunk_size_bytes = 65536
 pack_size_bytes = 1048576
 """
@@ -77,22 +73,25 @@ class NfsStand(stand.Stand):
         self,
         address: str = kernel.ADDRESS,
         directory: str | None = None,
+        *,
         options: str = 'vers=4.2',
         io_timeout: int = 60,
         mount_timeout: int = 30,
+        more: str = '',
     ) -> None:
-        """Have root name a share; by default the one of this test."""
+        """Have root name a share; by default the one of this test.
+
+        :param more: lines for the section of the target
+        """
         share = f'{address}:{directory or self.directory}'
-        point = self.root / 'files'
-        point.mkdir(exist_ok=True)
         rights.configure(
             _CONFIGURATION.format(
                 root=self.root,
-                files=point,
                 share=share,
                 options=options,
                 io_timeout=io_timeout,
                 mount_timeout=mount_timeout,
+                more=more,
             )
         )
 

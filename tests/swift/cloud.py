@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Mapping
+from concurrent import futures
 import configparser
 import ctypes
 import functools
@@ -36,18 +37,19 @@ import tempfile
 import time
 import urllib.request
 
+from tests.swift import settings
+
 #: User, key and account that tempauth knows; the second may only read what
 #: a container's access list gives it.
-USER = 'test:tester'
-KEY = 'testing-key-0f1e2d3c'
-GUEST = 'test:guest'
-GUEST_KEY = 'guest-key-4b5a6978'
+USER = settings.USER
+KEY = settings.KEY
+GUEST = settings.GUEST
+GUEST_KEY = settings.GUEST_KEY
 
 _MEMORY = '/dev/shm'
 _PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 _SET_DEATH_SIGNAL = 1
-_STORAGE = ('account', 'container', 'object')
 #: A ring each of two partitions and one device, all by one interpreter.
 _MAKE_RINGS = """
 import json, sys
@@ -69,8 +71,10 @@ class Cloud:
 
     def __init__(self, root: pathlib.Path) -> None:
         self._root = root
-        self._ports = {name: _free_port() for name in (*_STORAGE, 'proxy')}
+        names = (*settings.STORAGE, 'proxy')
+        self._ports = {name: free_port() for name in names}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._starter = futures.ThreadPoolExecutor(1)
         self.url = f'http://127.0.0.1:{self._ports["proxy"]}'
         self.auth_url = f'{self.url}/auth/v1.0'
         self._configure()
@@ -99,14 +103,50 @@ class Cloud:
         self._start(name)
         self._wait(name)
 
+    def mend(self) -> None:
+        """Start all servers that were killed."""
+        for name in self._ports.keys() - self._processes.keys():
+            self.revive(name)
+
+    def add_proxy(
+        self, name: str, login: Mapping[str, Mapping[str, str]]
+    ) -> str:
+        """Start one more proxy, where one logs in otherwise.
+
+        :param name: of the server, ending in ``proxy``
+        :param login: the filters that do so in place of tempauth
+        :returns: its URL
+        """
+        self._ports[name] = port = free_port()
+        shared = settings.common(self._root)
+        options = settings.proxy(shared, port, login)
+        self._write(f'{name}-server.conf', options)
+        self.revive(name)
+        return f'http://127.0.0.1:{port}'
+
+    def pause(self) -> None:
+        """Let all servers say nothing more, with open connections."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on with what they were asked meanwhile."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGCONT)
+
     def _start(self, name: str) -> None:
+        # Their end comes with that of the thread that starts them.
+        self._starter.submit(self._launch, name).result()
+
+    def _launch(self, name: str) -> None:
         script = os.path.join(
-            os.path.dirname(sys.executable), f'swift-{name}-server'
+            os.path.dirname(sys.executable),
+            f'swift-{name.rpartition("-")[2]}-server',
         )
         log = (self._root / f'{name}.log').open('ab')
         with log:
             self._processes[name] = subprocess.Popen(
-                [script, str(self._root / f'{name}-server.conf')],
+                [script, str(self._root / f'{name}-server.conf'), '-v'],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -118,7 +158,7 @@ class Cloud:
                     'PYTHONWARNINGS': 'ignore',
                     'SWIFT_TEST_CONFIG_FILE': '',
                 },
-                preexec_fn=functools.partial(_die_with, os.getpid()),
+                preexec_fn=functools.partial(die_with, os.getpid()),
             )
 
     def _wait(self, name: str) -> None:
@@ -140,18 +180,24 @@ class Cloud:
             time.sleep(_PAUSE_SECONDS)
 
     def _configure(self) -> None:
-        for name, options in _configuration(self._root, self._ports).items():
-            parser = configparser.RawConfigParser()
-            parser.read_dict(options)
-            with (self._root / name).open('w') as file:
-                parser.write(file)
+        files = settings.all_files(self._root, self._ports)
+        for name, options in files.items():
+            self._write(name, options)
         (self._root / 'devices' / 'd1').mkdir(parents=True)
-        ports = {name: self._ports[name] for name in _STORAGE}
+        ports = {name: self._ports[name] for name in settings.STORAGE}
         subprocess.run(
             [sys.executable, '-c', _MAKE_RINGS, json.dumps(ports)],
             cwd=self._root,
             check=True,
         )
+
+    def _write(
+        self, name: str, options: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        parser = configparser.RawConfigParser()
+        parser.read_dict(options)
+        with (self._root / name).open('w') as file:
+            parser.write(file)
 
 
 def cloud() -> Cloud:
@@ -162,7 +208,7 @@ def cloud() -> Cloud:
 @functools.cache
 def _begun(process: int) -> Cloud:
     root = pathlib.Path(
-        tempfile.mkdtemp(prefix='backupkit-swift-', dir=_place())
+        tempfile.mkdtemp(prefix='backupkit-swift-', dir=place())
     )
     made = Cloud(root)
 
@@ -177,7 +223,7 @@ def _begun(process: int) -> Cloud:
     return made
 
 
-def _place() -> str | None:
+def place() -> str | None:
     """Return the memory's file system, where it can keep attributes.
 
     What Swift syncs need not survive more than a killed server here.
@@ -190,91 +236,15 @@ def _place() -> str | None:
     return _MEMORY
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return int(probe.getsockname()[1])
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have this process killed when its parent ends, however that is."""
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-
-
-def _configuration(
-    root: pathlib.Path, ports: Mapping[str, int]
-) -> dict[str, dict[str, dict[str, str]]]:
-    """Return the sections of every configuration file."""
-    common = {
-        'bind_ip': '127.0.0.1',
-        'swift_dir': str(root),
-        'devices': str(root / 'devices'),
-        'mount_check': 'false',
-        'disable_fallocate': 'true',
-        'workers': '0',
-        'user': 'root' if os.geteuid() == 0 else str(os.geteuid()),
-        'log_level': 'WARNING',
-        'log_address': str(root / 'no-log'),
-    }
-    files = {
-        'swift.conf': {
-            'swift-hash': {
-                'swift_hash_path_suffix': 'tests',
-                'swift_hash_path_prefix': 'tests',
-            },
-        },
-        'proxy-server.conf': _proxy(common, ports['proxy']),
-    }
-    for name in _STORAGE:
-        files[f'{name}-server.conf'] = {
-            'DEFAULT': {**common, 'bind_port': str(ports[name])},
-            'pipeline:main': {'pipeline': f'healthcheck {name}-server'},
-            f'app:{name}-server': {'use': f'egg:swift#{name}'},
-            'filter:healthcheck': {'use': 'egg:swift#healthcheck'},
-        }
-    return files
-
-
-def _proxy(common: Mapping[str, str], port: int) -> dict[str, dict[str, str]]:
-    filters = (
-        'catch_errors',
-        'gatekeeper',
-        'healthcheck',
-        'cache',
-        'listing_formats',
-        'bulk',
-        'tempauth',
-        'copy',
-        'container-quotas',
-        'account-quotas',
-        'slo',
-        'dlo',
-    )
-    sections = {
-        f'filter:{name}': {'use': f'egg:swift#{name.replace("-", "_")}'}
-        for name in filters
-    }
-    # One process needs no memcached.
-    sections['filter:cache'] = {
-        'paste.filter_factory': 'memory_cache:filter_factory'
-    }
-    sections['filter:tempauth'] |= {
-        f'user_{USER.replace(":", "_")}': f'{KEY} .admin',
-        f'user_{GUEST.replace(":", "_")}': GUEST_KEY,
-        'storage_url_scheme': 'default',
-    }
-    return {
-        'DEFAULT': {**common, 'bind_port': str(port)},
-        'pipeline:main': {'pipeline': ' '.join([*filters, 'proxy-server'])},
-        'app:proxy-server': {
-            'use': 'egg:swift#proxy',
-            'account_autocreate': 'true',
-            'allow_account_management': 'true',
-            # What a killed server was asked for is asked elsewhere soon.
-            'conn_timeout': '0.5',
-            'error_suppression_interval': '1',
-        },
-        **sections,
-    }

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import contextlib
 
 from backupkit.drivers import store
 
@@ -62,6 +63,14 @@ class StoreWrapper(store.Store):
     def delete_many(self, names: Sequence[str]) -> None:
         """Hand the call on to the inner store."""
         self.inner.delete_many(names)
+
+    def make_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Hand the call on to the inner store."""
+        return self.inner.make_file(name)
+
+    def open_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Hand the call on to the inner store."""
+        return self.inner.open_file(name)
 
     def sweep(self) -> int:
         """Hand the call on to the inner store."""

@@ -102,6 +102,41 @@ class Deadline(base.StoreWrapper):
                 functools.partial(self.inner.delete_many, batch),
             )
 
+    @contextlib.contextmanager
+    def make_file(self, name: str) -> Iterator[int]:
+        """Make a file in time; what its user does with it is not counted.
+
+        To make it durable takes as long as it takes, for as long as the
+        store answers meanwhile.
+        """
+        what = f'make {name}'
+        lending = self.inner.make_file(name)
+        fd = self._call(what, lending.__enter__)
+        try:
+            yield fd
+        except BaseException as exc:
+            told = (type(exc), exc, exc.__traceback__)
+            self._call(what, lambda: lending.__exit__(*told))
+            raise
+        self._patience.call(
+            what,
+            lambda: lending.__exit__(None, None, None),
+            check=self._check,
+            alive=self._answer,
+        )
+
+    @contextlib.contextmanager
+    def open_file(self, name: str) -> Iterator[int]:
+        """Open a file in time."""
+        lending = self.inner.open_file(name)
+        fd = self._call(f'open {name}', lending.__enter__)
+        try:
+            yield fd
+        finally:
+            self._call(
+                f'close {name}', lambda: lending.__exit__(None, None, None)
+            )
+
     def sweep(self) -> int:
         """Sweep, for as long as the store answers meanwhile."""
         return self._patience.call(

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import contextlib
 import logging
 
 from backupkit.drivers import store
@@ -103,6 +104,20 @@ class Logging(base.StoreWrapper):
         self.inner.delete_many(names)
         for name in names:
             LOG.debug('target %s: delete %s', self._target, name)
+
+    @contextlib.contextmanager
+    def make_file(self, name: str) -> Iterator[int]:
+        """Make a file and tell it, once it is an object."""
+        with self.inner.make_file(name) as fd:
+            yield fd
+        LOG.debug('target %s: made the file %s', self._target, name)
+
+    @contextlib.contextmanager
+    def open_file(self, name: str) -> Iterator[int]:
+        """Open a file and tell it."""
+        with self.inner.open_file(name) as fd:
+            LOG.debug('target %s: opened the file %s', self._target, name)
+            yield fd
 
     def sweep(self) -> int:
         """Sweep and tell how much was removed."""

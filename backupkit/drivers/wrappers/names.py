@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import contextlib
 
 from backupkit.drivers import store
 from backupkit.drivers.wrappers import base
@@ -54,6 +55,14 @@ class CheckedNames(base.StoreWrapper):
     def delete(self, name: str) -> None:
         """Delete by a legal name."""
         self.inner.delete(store.check_name(name))
+
+    def make_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Make a file of a legal name."""
+        return self.inner.make_file(store.check_name(name))
+
+    def open_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Open the file of a legal name."""
+        return self.inner.open_file(store.check_name(name))
 
     def delete_many(self, names: Sequence[str]) -> None:
         """Delete by legal names."""

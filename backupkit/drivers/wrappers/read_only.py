@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 
 from backupkit.drivers import store
 from backupkit.drivers.wrappers import base
@@ -34,6 +35,13 @@ class ReadOnly(base.StoreWrapper):
         self._target = target
 
     def put(self, name: str, parts: Sequence[store.Buffer]) -> None:
+        """Refuse it.
+
+        :raises errors.TargetReadOnly: always
+        """
+        raise self._refusal(f'put {name}')
+
+    def make_file(self, name: str) -> contextlib.AbstractContextManager[int]:
         """Refuse it.
 
         :raises errors.TargetReadOnly: always

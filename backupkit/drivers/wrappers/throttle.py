@@ -16,12 +16,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
+import dataclasses
 import logging
 import threading
 
 from backupkit.drivers import store
 from backupkit.drivers.wrappers import base
 from backupkit.drivers.wrappers import waiting
+from backupkit import errors
 
 LOG = logging.getLogger(__name__)
 
@@ -71,6 +74,10 @@ class Throttle(base.StoreWrapper):
         waiter: waiting.Waiter | None = None,
     ) -> None:
         super().__init__(inner)
+        # What goes through a descriptor could not be held back.
+        self.capabilities = dataclasses.replace(
+            inner.capabilities, files=False
+        )
         self._bucket = bucket
         self._waiter = waiter or waiting.Waiter()
 
@@ -100,6 +107,20 @@ class Throttle(base.StoreWrapper):
         self._take(sum(memoryview(buffer).nbytes for buffer in buffers))
         self.inner.get_into(name, offset, buffers)
 
+    def make_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Refuse it: the rate would not hold.
+
+        :raises errors.NotSupported: always
+        """
+        raise _unthrottled(name)
+
+    def open_file(self, name: str) -> contextlib.AbstractContextManager[int]:
+        """Refuse it: the rate would not hold.
+
+        :raises errors.NotSupported: always
+        """
+        raise _unthrottled(name)
+
     def _take(self, size_bytes: int) -> None:
         seconds = self._bucket.reserve(size_bytes, self._waiter.now())
         if seconds >= TOLD_SECONDS:
@@ -109,3 +130,9 @@ class Throttle(base.StoreWrapper):
                 seconds,
             )
         self._waiter.wait(seconds)
+
+
+def _unthrottled(name: str) -> errors.NotSupported:
+    return errors.NotSupported(
+        f'cannot hold {name} to max_bytes_per_second: it is a file'
+    )

@@ -21,8 +21,11 @@ import functools
 from typing import Any
 
 from backupkit import catalog as catalog_
+from backupkit.copy import reblock
+from backupkit.drivers import opened as opened_
 from backupkit.drivers import target as target_
 from backupkit.drivers import volume as volume_
+from backupkit import errors
 from backupkit.flows import ending
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
@@ -35,21 +38,43 @@ from backupkit import model
 Plain = Mapping[str, Any]
 
 
-class Copy(step.Step):
-    """Bring the volume's bytes to the target."""
+class Writing(step.TargetStep):
+    """A task that writes everything of a backup but its commit."""
 
     step_name = 'copy'
     gives = keys.PREPARED
+
+    def revert(
+        self, run_id: str, backup_id: str, result: Any, flow_failures: Any
+    ) -> None:
+        """Remove what was written, in the order that commits demand."""
+        self.undo(
+            self._target,
+            f'remove what backup {backup_id} wrote to '
+            f'target {self._target.name}',
+            functools.partial(self._abandon, run_id, backup_id),
+        )
+
+    def _abandon(self, run_id: str, backup_id: str) -> None:
+        ending.abandon(
+            self._environment.catalog, self._target, run_id, backup_id
+        )
+
+
+class Copy(Writing):
+    """Bring the volume's bytes to the target."""
 
     def __init__(
         self,
         environment: environment_.Environment,
         driver: volume_.VolumeDriver,
         target: target_.Target,
+        *,
+        steady: bool = False,
     ) -> None:
-        super().__init__(environment)
+        super().__init__(environment, target)
         self._driver = driver
-        self._target = target
+        self._steady = steady
 
     def execute(self, request: Plain, attachment: Plain) -> dict[str, Any]:
         """Write everything of the backup but what makes it exist."""
@@ -66,27 +91,78 @@ class Copy(step.Step):
             reading.Source(self._driver, attached, catalog) as source,
         ):
             prepared = self._target.backup(
-                dataclasses.replace(asked, volume=volume),
+                dataclasses.replace(
+                    asked,
+                    volume=volume,
+                    steady=self._steady,
+                    resumed=self._environment.resumed,
+                ),
                 source.open,
                 catalog.coordinator(),
                 self._environment.control,
             )
         return prepared.to_dict()
 
-    def revert(
-        self, run_id: str, backup_id: str, result: Any, flow_failures: Any
-    ) -> None:
-        """Remove what was written, in the order that commits demand."""
-        self.undo(
-            self._target,
-            f'remove what backup {backup_id} wrote to '
-            f'target {self._target.name}',
-            functools.partial(self._abandon, run_id, backup_id),
-        )
 
-    def _abandon(self, run_id: str, backup_id: str) -> None:
-        ending.abandon(
-            self._environment.catalog, self._target, run_id, backup_id
+class Replicate(Writing):
+    """Bring a backup of another target to this one."""
+
+    def __init__(
+        self,
+        environment: environment_.Environment,
+        source: target_.Target,
+        target: target_.Target,
+    ) -> None:
+        super().__init__(environment, target)
+        self._source = source
+
+    def execute(self, request: Plain, source_id: str) -> dict[str, Any]:
+        """Write everything of the copy but what makes it exist.
+
+        :raises errors.Suspended: one of the targets stays away
+        """
+        asked = plain.to_request(request)
+        environment = self._environment
+        try:
+            with (
+                faults.attributed(self._source),
+                self._source.open_backup(
+                    source_id,
+                    environment.catalog.coordinator(),
+                    environment.control,
+                ) as opened,
+                faults.attributed(self._target),
+            ):
+                prepared = self._write(asked, opened)
+        except errors.TargetUnavailable as exc:
+            raise errors.Suspended(
+                f'target {self._source.name} or {self._target.name} stayed '
+                f'away: {exc}'
+            ) from exc
+        return prepared.to_dict()
+
+    def _write(
+        self, asked: model.BackupRequest, opened: opened_.OpenedBackup
+    ) -> target_.Prepared:
+        volume = dataclasses.replace(
+            asked.volume,
+            size_bytes=opened.summary.size_bytes,
+            format=opened.volume_format,
+            generation=opened.summary.volume_generation,
+            properties=dict(opened.volume_properties),
+        )
+        reader = reblock.Reblocked(opened.reader, opened.block_bytes)
+        return self._target.backup(
+            dataclasses.replace(
+                asked,
+                volume=volume,
+                # A backup never changes.
+                steady=True,
+                resumed=self._environment.resumed,
+            ),
+            lambda _: reader,
+            self._environment.catalog.coordinator(),
+            self._environment.control,
         )
 
 

@@ -16,18 +16,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
+import functools
 from typing import Any
 
 from taskflow.types import failure
 
 from backupkit import catalog as catalog_
-from backupkit.copy import raw
+from backupkit.copy import opening
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
 from backupkit.flows import keys
 from backupkit.flows import ledger as ledger_
+from backupkit.flows import progress
 from backupkit.flows.tasks import step
 from backupkit import model
 
@@ -52,8 +55,12 @@ class CreateVolume(DestinationStep):
 
     step_name = 'create-volume'
 
-    def execute(self, run_id: str, volume_id: str, size_bytes: int) -> None:
+    def execute(
+        self, run_id: str, volume_id: str, size_bytes: int, properties: Plain
+    ) -> None:
         """Create the volume, or find the one made before.
+
+        It is of the least size that the driver makes from this one on.
 
         :raises errors.VolumeExists: there is one that is not ours
         """
@@ -71,7 +78,9 @@ class CreateVolume(DestinationStep):
             return
         try:
             with faults.attributed(self._driver):
-                volume = self._driver.create(volume_id, size_bytes)
+                volume = self._driver.create_like(
+                    volume_id, self._driver.round_size(size_bytes), properties
+                )
         except errors.VolumeExists:
             self._ledger.release(thing)
             raise
@@ -87,6 +96,7 @@ class CreateVolume(DestinationStep):
         failed = isinstance(result, failure.Failure)
 
         def delete() -> None:
+            self._environment.catalog.check_attempt(run_id)
             entry = self._ledger.find(thing)
             if entry is None:
                 return
@@ -121,15 +131,11 @@ class BeginDestination(DestinationStep):
         """Record the volume as incomplete, if the backup fits into it.
 
         :raises errors.DestinationTooSmall: it does not
-        :raises errors.NotSupported: the volume is not raw
+        :raises errors.NotSupported: its format cannot be written
         """
         name = model.VolumeRef(self._driver.name, volume_id)
         attached = model.Attachment.from_dict(attachment)
-        if attached.format != 'raw':
-            raise errors.NotSupported(
-                f'volume {name} has the format {attached.format}: '
-                'only raw volumes can be written'
-            )
+        opening.check_format(attached)
         if attached.size_bytes < size_bytes:
             raise errors.DestinationTooSmall(
                 f'volume {name} has {attached.size_bytes} bytes, '
@@ -158,21 +164,36 @@ class Write(step.Step):
         self._reads_zero = reads_zero
 
     def execute(
-        self, backup_id: str, attachment: Plain, size_bytes: int
+        self, run_id: str, backup_id: str, attachment: Plain, size_bytes: int
     ) -> dict[str, Any]:
-        """Write every byte, each checked before, and make it durable."""
-        path = model.Attachment.from_dict(attachment).path
+        """Write every byte, each checked before, and make it durable.
+
+        What an earlier attempt has written is not written again.
+        """
+        catalog = self._environment.catalog
+        resumed = self._environment.resumed
+        attached = model.Attachment.from_dict(attachment)
         with (
             faults.suspending(self._target),
             faults.attributed(self._target),
-            raw.RawWriter(
-                path, size_bytes, reads_zero=self._reads_zero
+            contextlib.closing(
+                opening.open_writer(
+                    attached, size_bytes, reads_zero=self._reads_zero
+                )
+            ) as opened,
+            contextlib.closing(
+                progress.Progressing(
+                    opened,
+                    size_bytes,
+                    functools.partial(catalog.keep_journal, run_id),
+                    catalog.journal(run_id) if resumed else '',
+                )
             ) as writer,
         ):
             summary = self._target.restore(
                 backup_id,
                 writer,
-                self._environment.catalog.coordinator(),
+                catalog.coordinator(),
                 self._environment.control,
             )
             writer.finish()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import contextlib
+import socket
 from typing import Any
 
 from taskflow.types import failure
@@ -40,6 +41,7 @@ class SourceStep(step.VolumeStep):
         thing = ledger_.Thing(run_id, ledger_.SNAPSHOT, snapshot.name)
 
         def delete() -> None:
+            self._environment.catalog.check_attempt(run_id)
             if self._ledger.find(thing) is not None:
                 self._driver.delete_snapshot(snapshot)
                 self._ledger.release(thing)
@@ -55,9 +57,10 @@ class SourceStep(step.VolumeStep):
         belong to somebody else.
         """
         name = ledger_.derived_name(backup_id)
-        thing = ledger_.Thing(run_id, ledger_.ATTACHMENT, name)
 
         def detach() -> None:
+            self._environment.catalog.check_attempt(run_id)
+            thing = self._attached(run_id, backup_id)
             if self._ledger.find(thing) is None:
                 return
             if attachment is not None:
@@ -65,6 +68,19 @@ class SourceStep(step.VolumeStep):
             self._ledger.release(thing)
 
         self.undo(self._driver, f'detach {name}', detach)
+
+    def _attached(self, run_id: str, backup_id: str) -> ledger_.Thing:
+        """Name what is attached, or will be, on this host.
+
+        What the run had attached on another one is left to that host.
+        """
+        name = ledger_.derived_name(backup_id)
+        thing = ledger_.Thing(run_id, ledger_.ATTACHMENT, name)
+        host = socket.gethostname()
+        entry = self._ledger.find(thing)
+        if entry is None or entry.host == host:
+            return thing
+        return ledger_.Thing(run_id, ledger_.ATTACHMENT, f'{name}@{host}')
 
 
 class Snapshot(SourceStep):
@@ -127,11 +143,7 @@ class Attach(SourceStep):
     ) -> dict[str, Any]:
         """Attach; what an interrupted attempt had attached goes first."""
         entry = self._ledger.claim(
-            ledger_.Thing(
-                run_id,
-                ledger_.ATTACHMENT,
-                ledger_.derived_name(backup_id),
-            ),
+            self._attached(run_id, backup_id),
             {
                 'backend': self._driver.name,
                 'volume_id': volume_id,

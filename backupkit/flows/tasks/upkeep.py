@@ -43,16 +43,20 @@ class Verify(step.TargetStep):
         self,
         backup_id: str,
         full: bool,  # noqa: FBT001 - arguments are named by their keys
+        share: float | None,
     ) -> dict[str, Any]:
         """Return what was found; a backup that is gone is a finding."""
+        asked = (
+            backup_id,
+            self._environment.catalog.coordinator(),
+            self._environment.control,
+        )
         try:
             with faults.attributed(self._target):
-                report = self._target.verify(
-                    backup_id,
-                    self._environment.catalog.coordinator(),
-                    self._environment.control,
-                    full=full,
-                )
+                if share is None:
+                    report = self._target.verify(*asked, full=full)
+                else:
+                    report = self._target.verify_sample(*asked, share=share)
         except errors.NotFound as exc:
             gone = target_.Finding(backup_id, str(exc), (backup_id,))
             report = target_.Report(findings=(gone,))
@@ -109,15 +113,18 @@ class BeginDelete(step.TargetStep):
         catalog.update_backup(backup_id, status=model.BackupStatus.DELETING)
         return str(former)
 
-    def revert(self, backup_id: str, result: Any, flow_failures: Any) -> None:
+    def revert(
+        self, run_id: str, backup_id: str, result: Any, flow_failures: Any
+    ) -> None:
         """Record it as it was, where the target refused to delete it."""
         if isinstance(result, str):
             ending.spare(
                 self._environment.catalog,
                 self._target,
+                run_id,
                 backup_id,
-                model.BackupStatus(result),
-                [failed.exception for failed in flow_failures.values()],
+                former=model.BackupStatus(result),
+                causes=[one.exception for one in flow_failures.values()],
             )
 
 

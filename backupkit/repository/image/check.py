@@ -15,23 +15,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import contextlib
 import threading
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
 from backupkit.copy import pipeline
-from backupkit.copy import raw
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
-from backupkit.repository import digest as digest_
 from backupkit.repository.image import block
 from backupkit.repository.image import digests
 from backupkit.repository.image import failures
-from backupkit.repository.image import holes
 from backupkit.repository.image import reader as reader_
+from backupkit.repository.image import source as source_
 from backupkit.repository.image import volume as volume_
+from backupkit.repository import layout
+from backupkit.repository import packset
+from backupkit.repository import selection
 from backupkit.repository import tree
+
+#: Bytes that are chosen, or not, together.
+_PIECE_BYTES = 64 << 20
+
+_ATTEMPT = '00000000'
 
 
 def check(
@@ -41,12 +48,14 @@ def check(
     control: control_.Control,
     *,
     threads: int,
-    full: bool,
+    reads: selection.Selection,
 ) -> target_.Report:
-    """Check every node of the digest tree; if ``full``, every byte too.
+    """Check every node of the digest tree, and the bytes that are chosen.
 
     :param reader: of an image that has a digest tree
     :param name: of the image, for findings
+    :param reads: chooses among the pieces of the image, as if they were
+        packs of the backup
     """
     map_ = reader.map
     if map_ is None:
@@ -62,9 +71,11 @@ def check(
             kinds = span.node[:: tree.REF.size]
             chunks += kinds.count(tree.STORED)
     read = 0
-    if full and not problems:
+    chosen = reads.of(_pieces(backup_id, map_.geometry))
+    if chosen and not problems:
         comparison = _Comparison(reader)
-        _copy(_Known(reader), comparison, control, map_.geometry, threads)
+        known = _Known(reader, map_.geometry, backup_id, chosen)
+        _copy(known, comparison, control, map_.geometry, threads)
         problems += comparison.problems()
         read = comparison.read_bytes
     return target_.Report(
@@ -88,7 +99,10 @@ def complete(
     manifest = volume.manifest()
     backup_id, geometry = manifest.summary.backup_id, manifest.geometry
     file = volume.tree(geometry, manifest.digest)
-    root, read = build(volume.path, file, control, threads=threads)
+    with contextlib.closing(
+        source_.FileSource(volume.path, geometry.size_bytes)
+    ) as source:
+        root, read = build(source, file, control, threads=threads)
     # The head is what says that the nodes are there.
     volume.flush()
     file.put_head(block.Head(backup_id, geometry, root))
@@ -97,7 +111,7 @@ def complete(
 
 
 def build(
-    path: str,
+    source: source_.Source,
     file: digests.TreeFile,
     control: control_.Control,
     *,
@@ -110,10 +124,8 @@ def build(
     geometry = file.geometry
     control.start('verify', geometry.size_bytes)
     builder = _Builder(file)
-    with failures.at_target(path):
-        found = holes.extents(path, geometry.size_bytes)
-        with raw.RawReader(path, geometry.size_bytes, found) as reader:
-            _copy(reader, builder, control, geometry, threads)
+    with failures.at_target(source.name):
+        _copy(source, builder, control, geometry, threads)
         return builder.root(), builder.read_bytes
 
 
@@ -133,15 +145,52 @@ def _copy(
     )
 
 
-class _Known(interface.Reader):
-    """Tells what an image should hold; its bytes are read at the end."""
+def _piece_bytes(geometry: tree.Geometry) -> int:
+    """Return the size of a piece: whole chunks, as many as in a pack."""
+    count = max(1, _PIECE_BYTES // geometry.chunk_bytes)
+    return count * geometry.chunk_bytes
 
-    def __init__(self, reader: reader_.ImageReader) -> None:
+
+def _pieces(backup_id: str, geometry: tree.Geometry) -> packset.PackSet:
+    """Return the pieces of an image, each as if it were a pack."""
+    pieces = packset.PackSet()
+    count = -(-geometry.size_bytes // _piece_bytes(geometry))
+    if count:
+        pieces.add_ranges(backup_id, _ATTEMPT, [(0, count - 1)])
+    return pieces
+
+
+class _Known(interface.Reader):
+    """Tells what an image should hold; its bytes are read at the end.
+
+    What was not chosen is told as the same as in a parent.
+    """
+
+    def __init__(
+        self,
+        reader: reader_.ImageReader,
+        geometry: tree.Geometry,
+        backup_id: str,
+        chosen: packset.PackSet,
+    ) -> None:
         self.size_bytes = reader.size_bytes
         self._reader = reader
+        self._piece = _piece_bytes(geometry)
+        self._owner = backup_id
+        self._chosen = chosen
 
     def extents(self) -> Iterator[model.Extent]:
-        return self._reader.extents()
+        for extent in self._reader.extents():
+            at = extent.offset
+            while at < extent.end:
+                number = at // self._piece
+                end = min(extent.end, (number + 1) * self._piece)
+                piece = layout.PackId(self._owner, _ATTEMPT, number)
+                kind = extent.kind
+                if piece not in self._chosen:
+                    kind = model.ExtentKind.SAME
+                yield model.Extent(at, end - at, kind)
+                at = end
 
     def read_into(
         self, offset: int, buffers: Sequence[interface.Block]
@@ -173,6 +222,9 @@ class _Comparison(interface.Writer):
         with self._lock:
             self._soiled += soiled
 
+    def same(self, offset: int, length: int) -> None:
+        """Pass over what was not chosen."""
+
     def finish(self) -> None:
         """Do nothing: nothing was written."""
 
@@ -195,13 +247,12 @@ class _Builder(interface.Writer):
     def __init__(self, file: digests.TreeFile) -> None:
         self._builder = digests.TreeBuilder(file)
         self._size = file.geometry.chunk_bytes
-        self._digest = digest_.by_name(file.digest_name)
-        self._zeros = bytearray(self._size)
+        self._hasher = digests.Hasher(file.digest_name, self._size)
         self._lock = threading.Lock()
         self.read_bytes = 0
 
     def write(self, offset: int, buffers: Sequence[interface.Block]) -> None:
-        refs = digests.references(self._digest, buffers, self._zeros)
+        refs = self._hasher.references(buffers)
         self._builder.set(offset // self._size, b''.join(refs))
         with self._lock:
             self.read_bytes += sum(map(len, buffers))

@@ -25,6 +25,7 @@ from backupkit.repository import frame
 from backupkit.repository.image import area
 from backupkit.repository import limits
 from backupkit.repository import manifest as manifest_
+from backupkit.repository import packset
 from backupkit.repository import tree
 
 LAYOUT = 'image'
@@ -36,6 +37,8 @@ class ImageManifest:
 
     ``root`` is that of the digest tree; None where no byte was read when
     the image was made (``digests: none``), so that it is not verified.
+    ``attempt`` names the files of an image in a repository; it is empty for
+    one in a volume.
     """
 
     summary: model.BackupSummary
@@ -44,6 +47,12 @@ class ImageManifest:
     chunk_bytes: int
     digest: str
     root: bytes | None
+    attempt: str = ''
+
+    @property
+    def packs(self) -> packset.PackSet:
+        """The packs that it needs: none."""
+        return packset.PackSet()
 
     @property
     def geometry(self) -> tree.Geometry:
@@ -65,6 +74,8 @@ def dump(manifest: ImageManifest) -> str:
         'digest': manifest.digest,
         'digests': 'none',
     }
+    if manifest.attempt:
+        plain['attempt'] = manifest.attempt
     if manifest.root is not None:
         plain['digests'] = 'complete'
         plain['root'] = manifest_.plain_root(manifest.root)
@@ -76,6 +87,19 @@ def dump(manifest: ImageManifest) -> str:
         )
     load(text, manifest.summary.backup_id)
     return text.decode()
+
+
+def is_image(text: bytes) -> bool:
+    """Tell whether a manifest's JSON text says that it is of this layout.
+
+    What cannot be read is left to whoever reads it as of another one.
+    """
+    if f'"{LAYOUT}"'.encode() not in text:
+        return False
+    try:
+        return frame.load_json(text, 'a manifest').get('layout') == LAYOUT
+    except errors.FormatError:
+        return False
 
 
 def load(text: bytes, backup_id: str) -> ImageManifest:
@@ -92,6 +116,7 @@ def load(text: bytes, backup_id: str) -> ImageManifest:
         raise errors.FormatTooNew(f'{what} is of a layout that is not known')
     if fields.identifier('backup_id') != backup_id:
         raise errors.FormatError(f'{what} is that of another backup')
+    attempted = fields.optional('attempt')
     complete = fields.choice('digests', ('none', 'complete')) == 'complete'
     return ImageManifest(
         summary=manifest_.load_summary(fields, backup_id),
@@ -100,4 +125,5 @@ def load(text: bytes, backup_id: str) -> ImageManifest:
         chunk_bytes=fields.integer('chunk_bytes', *limits.CHUNK_LIMITS),
         digest=fields.choice('digest', tuple(limits.DIGESTS)),
         root=manifest_.load_root(fields) if complete else None,
+        attempt=fields.attempt('attempt') if attempted else '',
     )

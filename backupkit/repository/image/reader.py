@@ -15,16 +15,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-import os
 
 from backupkit.copy import interface
-from backupkit.copy import raw
 from backupkit import errors
 from backupkit import model
-from backupkit.repository import digest as digest_
 from backupkit.repository.image import digests
-from backupkit.repository.image import failures
-from backupkit.repository.image import holes
+from backupkit.repository.image import source as source_
 from backupkit.repository import tree
 
 _PIECE_BYTES = 1 << 20
@@ -33,32 +29,38 @@ _PIECE_BYTES = 1 << 20
 class ImageReader(interface.Reader):
     """Reads an image, and checks it against its digest tree.
 
+    :param source: its bytes; closed with the reader
     :param map_: None where the image has no digest tree: then nothing is
         checked, and holes are all that is known of it
     """
 
     def __init__(
         self,
-        path: str,
+        source: source_.Source,
         geometry: tree.Geometry,
         digest_name: str,
         map_: digests.TreeReader | None,
     ) -> None:
         self.size_bytes = geometry.size_bytes
         self.map = map_
-        self._path = path
+        self._source = source
         self._geometry = geometry
-        self._digest = digest_.by_name(digest_name)
-        self._zeros = bytearray(geometry.chunk_bytes)
-        with failures.at_target(path):
-            self._file = raw.RawReader(path, geometry.size_bytes, ())
+        self._hasher = digests.Hasher(digest_name, geometry.chunk_bytes)
 
     def close(self) -> None:
-        self._file.close()
+        self._source.close()
+
+    def image(self) -> int | None:
+        """Return the open file of the image, where it is one.
+
+        It is not told as ``descriptor``: what the storage copies by itself
+        would not be checked.
+        """
+        return self._source.descriptor()
 
     def extents(self) -> Iterator[model.Extent]:
         if self.map is None:
-            yield from holes.extents(self._path, self.size_bytes)
+            yield from self._source.extents()
         else:
             yield from known(self.map)
 
@@ -67,8 +69,8 @@ class ImageReader(interface.Reader):
     ) -> None:
         for number in self.differing(offset, buffers):
             raise errors.Damaged(
-                f'chunk {number} of {self._path} is damaged: its digest is '
-                'another one'
+                f'chunk {number} of {self._source.name} is damaged: its '
+                'digest is another one'
             )
 
     def differing(
@@ -78,8 +80,7 @@ class ImageReader(interface.Reader):
 
         :returns: the numbers of chunks that are not as they were kept
         """
-        with failures.at_target(self._path):
-            self._file.read_into(offset, buffers)
+        self._source.read_into(offset, buffers)
         if self.map is None:
             return []
         first, inside = divmod(offset, self._geometry.chunk_bytes)
@@ -88,7 +89,7 @@ class ImageReader(interface.Reader):
                 f'an image is read in whole chunks, not from {offset}'
             )
         expected = self.map.refs(first, len(buffers))
-        found = digests.references(self._digest, buffers, self._zeros)
+        found = self._hasher.references(buffers)
         size = tree.REF.size
         return [
             first + at
@@ -102,15 +103,11 @@ class ImageReader(interface.Reader):
         Holes are not read.
         """
         count = 0
-        with failures.at_target(self._path):
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                for begin, end in holes.data(fd, offset, offset + length):
-                    for at in range(begin, end, _PIECE_BYTES):
-                        data = os.pread(fd, min(_PIECE_BYTES, end - at), at)
-                        count += len(data) - data.count(0)
-            finally:
-                os.close(fd)
+        for begin, end in self._source.data(offset, offset + length):
+            for at in range(begin, end, _PIECE_BYTES):
+                data = bytearray(min(_PIECE_BYTES, end - at))
+                self._source.read_into(at, [data])
+                count += len(data) - data.count(0)
         return count
 
 

@@ -24,7 +24,6 @@ from backupkit.copy import interface
 from backupkit.copy import raw
 from backupkit import errors
 from backupkit import model
-from backupkit.repository import digest as digest_
 from backupkit.repository.image import digests
 from backupkit.repository.image import failures
 from backupkit.repository.image import holes
@@ -76,8 +75,9 @@ class ImageWriter(interface.Writer):
         self._source = source
         self._parent = parent
         self._geometry = file.geometry
-        self._digest = digest_.by_name(file.digest_name)
-        self._zeros = bytearray(file.geometry.chunk_bytes)
+        self._hasher = digests.Hasher(
+            file.digest_name, file.geometry.chunk_bytes
+        )
         self._lock = threading.Lock()
         self._local = threading.local()
         self.counts = Counts()
@@ -94,7 +94,7 @@ class ImageWriter(interface.Writer):
 
     def write(self, offset: int, buffers: Sequence[interface.Block]) -> None:
         chunk = offset // self._geometry.chunk_bytes
-        refs = digests.references(self._digest, buffers, self._zeros)
+        refs = self._hasher.references(buffers)
         old = self._before(chunk, len(buffers))
         there = self._there(old, len(buffers))
         stored = self._write_runs(offset, buffers, refs, there)
@@ -229,7 +229,7 @@ class ImageWriter(interface.Writer):
             wanted = [buffers[number - chunk]]
             self._source.read_into(number * size, wanted)
             self._count(read=len(wanted[0]))
-        refs = digests.references(self._digest, buffers, self._zeros)
+        refs = self._hasher.references(buffers)
         stored = self._write_runs(chunk * size, buffers, refs, [b''] * count)
         if self._builder:
             self._builder.set(chunk, b''.join(refs))

@@ -32,8 +32,6 @@ from backupkit import model
 
 #: Unit of the map of changes.
 BLOCK_BYTES = 65536
-#: So many checkpoints of one volume are kept.
-CHECKPOINT_LIMIT = 16
 
 
 class Disk:
@@ -112,9 +110,8 @@ class Disk:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checkpointed:
-    """What is kept of a snapshot that was deleted."""
+    """What a checkpoint is."""
 
-    name: str
     generation: str
     size_bytes: int
     digests: dict[int, bytes]
@@ -128,12 +125,9 @@ class StoredVolume:
     generation: str = dataclasses.field(
         default_factory=lambda: uuid.uuid4().hex
     )
-    checkpoints: list[Checkpointed] = dataclasses.field(default_factory=list)
-
-    def keep(self, checkpoint: Checkpointed) -> None:
-        """Keep a checkpoint in place of the oldest one."""
-        self.checkpoints.append(checkpoint)
-        del self.checkpoints[:-CHECKPOINT_LIMIT]
+    checkpoints: dict[str, Checkpointed] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

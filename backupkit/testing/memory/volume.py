@@ -33,14 +33,16 @@ from backupkit.testing.memory import array as array_
 class MemoryVolumeDriver(volume.VolumeDriver):
     """Reaches volumes in the memory of this process, for tests.
 
-    A snapshot that is deleted stays as a checkpoint: the digests of its
-    blocks. What differs from them has changed since.
+    A checkpoint is the digests of all blocks of a snapshot. What differs
+    from them has changed since.
     """
 
     contract_version = '1.0'
     capabilities: ClassVar[capability.VolumeCapabilities] = (
         capability.VolumeCapabilities(
             snapshots=True,
+            list_snapshots=True,
+            from_snapshot=True,
             allocation_map=True,
             changed_extents=True,
             create=True,
@@ -179,23 +181,37 @@ class MemoryVolumeDriver(volume.VolumeDriver):
             return model.Snapshot(name, volume_id, kept.disk.size_bytes)
 
     def delete_snapshot(self, snapshot: model.Snapshot) -> None:
-        """Keep the digests of the snapshot, and drop the rest."""
+        """Drop the snapshot."""
+        with self._array.lock:
+            kept = self._array.snapshots.pop(snapshot.name, None)
+            if kept:
+                kept.disk.close()
+
+    def keep_checkpoint(self, volume_id: str, name: str) -> None:
+        """Keep the digests of a snapshot, or of the volume as it is."""
         array = self._array
         with array.lock:
-            kept = array.snapshots.pop(snapshot.name, None)
-            if kept is None:
-                return
-            source = array.volumes.get(kept.volume_id)
-            if source and source.generation == kept.generation:
-                source.keep(
-                    array_.Checkpointed(
-                        snapshot.name,
-                        kept.generation,
-                        kept.disk.size_bytes,
-                        kept.disk.digests(),
-                    )
-                )
-            kept.disk.close()
+            source = self._volume(volume_id)
+            taken = array.snapshots.get(name)
+            if taken is None:
+                if name in source.checkpoints:
+                    return
+                self._refuse_writers(volume_id, 'keep a checkpoint of it')
+            disk = taken.disk if taken else source.disk
+            source.checkpoints[name] = array_.Checkpointed(
+                taken.generation if taken else source.generation,
+                disk.size_bytes,
+                disk.digests(),
+            )
+            if taken:
+                array.snapshots.pop(name).disk.close()
+
+    def drop_checkpoint(self, volume_id: str, name: str) -> None:
+        """Forget the digests."""
+        with self._array.lock:
+            found = self._array.volumes.get(volume_id)
+            if found:
+                found.checkpoints.pop(name, None)
 
     def create(self, volume_id: str, size_bytes: int) -> model.Volume:
         """Make a volume that is one hole."""
@@ -211,15 +227,39 @@ class MemoryVolumeDriver(volume.VolumeDriver):
 
     def clone(self, volume_id: str, source_id: str) -> model.Volume:
         """Copy a volume, holes and all."""
-        array = self._array
-        with array.lock:
-            source = self._volume(source_id)
-            if volume_id in array.volumes:
-                raise errors.VolumeExists(
-                    f'volume {self.name}:{volume_id} exists already'
+        with self._array.lock:
+            return self._copy(volume_id, self._volume(source_id).disk)
+
+    def create_from_snapshot(
+        self, volume_id: str, snapshot: model.Snapshot
+    ) -> model.Volume:
+        """Copy a snapshot, holes and all."""
+        with self._array.lock:
+            kept = self._array.snapshots.get(snapshot.name)
+            if kept is None:
+                raise errors.VolumeNotFound(
+                    f'there is no snapshot {snapshot.name}'
                 )
-            array.volumes[volume_id] = array_.StoredVolume(source.disk.copy())
-            return self.show(volume_id)
+            return self._copy(volume_id, kept.disk)
+
+    def _copy(self, volume_id: str, disk: array_.Disk) -> model.Volume:
+        if volume_id in self._array.volumes:
+            raise errors.VolumeExists(
+                f'volume {self.name}:{volume_id} exists already'
+            )
+        made = array_.StoredVolume(disk.copy())
+        self._array.volumes[volume_id] = made
+        return self.show(volume_id)
+
+    def snapshots(self, volume_id: str) -> Sequence[model.Snapshot]:
+        """Return those of this volume: they are kept in order."""
+        with self._array.lock:
+            self._volume(volume_id)
+            return [
+                model.Snapshot(name, volume_id, kept.disk.size_bytes)
+                for name, kept in self._array.snapshots.items()
+                if kept.volume_id == volume_id
+            ]
 
     def delete(self, volume_id: str) -> None:
         """Drop the volume and its checkpoints, unless it is attached."""
@@ -286,14 +326,14 @@ class MemoryVolumeDriver(volume.VolumeDriver):
     def _checkpoint(
         self, volume_id: str, since: model.Checkpoint
     ) -> array_.Checkpointed:
-        for kept in self._volume(volume_id).checkpoints:
-            if (
-                kept.name.endswith(since.backup_id)
-                and since.volume_id == volume_id
-                and (kept.generation, kept.size_bytes)
-                == (since.generation, since.size_bytes)
-            ):
-                return kept
+        kept = self._volume(volume_id).checkpoints.get(since.name)
+        if (
+            kept
+            and since.volume_id == volume_id
+            and (kept.generation, kept.size_bytes)
+            == (since.generation, since.size_bytes)
+        ):
+            return kept
         raise errors.CheckpointLost(
             f'volume {self.name}:{volume_id} has no checkpoint of backup '
             f'{since.backup_id}'

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 import contextlib
 import itertools
 
-from backupkit.copy import raw
+from backupkit.copy import interface
+from backupkit.copy import opening
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
@@ -62,13 +63,10 @@ class RoundTripCase(case.VolumeCase):
             contextlib.ExitStack() as readers,
         ):
 
-            def open_reader(parent_id: str | None) -> raw.RawReader:
+            def open_reader(parent_id: str | None) -> interface.Reader:
                 extents = self.extents(attachment, parent_id)
-                return readers.enter_context(
-                    raw.RawReader(
-                        attachment.path, attachment.size_bytes, extents
-                    )
-                )
+                reader = opening.open_reader(attachment, extents)
+                return readers.enter_context(contextlib.closing(reader))
 
             cycle.prepare(run, shown, open_reader, full=full)
             summary = cycle.commit(run)
@@ -89,7 +87,11 @@ class RoundTripCase(case.VolumeCase):
         taken = self.driver.snapshot(volume_id, f'backupkit-{backup_id}')
         with self.attached(volume_id, taken) as attachment:
             yield attachment
-        self.driver.delete_snapshot(taken)
+        if self.effective.changed_extents:
+            self.driver.keep_checkpoint(volume_id, taken.name)
+            self.addCleanup(self.driver.drop_checkpoint, volume_id, taken.name)
+        else:
+            self.driver.delete_snapshot(taken)
 
     def extents(
         self, attachment: model.Attachment, parent_id: str | None
@@ -117,10 +119,12 @@ class RoundTripCase(case.VolumeCase):
         """Restore a backup into a volume."""
         with (
             self.attached_volume(volume_id) as attachment,
-            raw.RawWriter(
-                attachment.path,
-                attachment.size_bytes,
-                reads_zero=fresh and self.effective.new_reads_zero,
+            contextlib.closing(
+                opening.open_writer(
+                    attachment,
+                    attachment.size_bytes,
+                    reads_zero=fresh and self.effective.new_reads_zero,
+                )
             ) as writer,
         ):
             self.cycle.restore(backup_id, writer)

@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+from backupkit.testing.store import filing
 from backupkit.testing.store import filling
 from backupkit.testing.store import getting
 from backupkit.testing.store import listing
@@ -36,6 +37,7 @@ class StoreSuite(
     listing.ListTests,
     racing.RaceTests,
     opening.OpenTests,
+    filing.FileTests,
 ):
     """All that the contract of a store promises but for a full one.
 

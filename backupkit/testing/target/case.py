@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 from backupkit.drivers import capability
 from backupkit.drivers import target
 from backupkit import errors
@@ -37,6 +39,16 @@ class TargetCase(suite.Suite):
         return another object for the same place, as another process has it.
         """
         raise NotImplementedError('a suite needs its hook make_target')
+
+    def make_source(self) -> str:
+        """Return a directory for volumes that are files. A hook.
+
+        One on the file system of the target lets a ``transfer`` by the
+        storage itself be tested. By default it is a temporary one.
+        """
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        return holder.name
 
     def setUp(self) -> None:
         """Make the target and a catalog of its own."""
@@ -100,6 +112,11 @@ class TargetCase(suite.Suite):
         """Whether a listing shows every backup at once."""
         effective = self.effective
         return effective.store.list_complete or not effective.repository
+
+    @property
+    def lends_backups(self) -> bool:
+        """Whether the target overrides ``open_backup``."""
+        return type(self.target).open_backup is not target.Target.open_backup
 
     def repository(self) -> repository_target.RepositoryTarget | None:
         """Return the target where it keeps a repository."""

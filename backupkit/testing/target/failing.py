@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import itertools
 
+from backupkit.copy import control as control_
+from backupkit.copy import pipeline
 from backupkit import errors
 from backupkit.repository import target as repository_target
 from backupkit.testing import cycle as cycle_
@@ -223,7 +225,8 @@ class FaultTests(case.TargetCase):
     def test_verify_when_an_object_is_damaged_then_found(self) -> None:
         """Guards: Target.verify, Target.restore raises IntegrityError,
 
-        Target.show raises IntegrityError.
+        Target.open_backup raises IntegrityError, Target.show raises
+        IntegrityError.
         """
         begun = self.begin()
         if begun is None:
@@ -270,9 +273,26 @@ class FaultTests(case.TargetCase):
             try:
                 self.cycle.restore(backup_id, writer)
             except errors.IntegrityError:
+                self.assert_not_lent(backup_id)
                 continue
             self.assert_bytes(expected, writer.data, backup_id)
         self.assertGreater(found, 0, f'damage of {name} was not found')
+
+    def assert_not_lent(self, backup_id: str) -> None:
+        """Assert that a damaged backup cannot be read to its end."""
+        if not self.lends_backups:
+            return
+        with (
+            self.assertRaises(errors.IntegrityError),
+            self.cycle.open_backup(backup_id) as opened,
+        ):
+            pipeline.copy(
+                opened.reader,
+                plain.PlainWriter(opened.reader.size_bytes),
+                control_.Control(),
+                block_bytes=opened.block_bytes,
+                threads=1,
+            )
 
 
 def inject(

@@ -18,6 +18,7 @@ from __future__ import annotations
 import uuid
 
 from backupkit.copy import control as control_
+from backupkit.copy import pipeline
 from backupkit import errors
 from backupkit import model
 from backupkit.testing import plain
@@ -132,6 +133,52 @@ class KeepTests(case.TargetCase):
         with self.assertRaises(errors.NotFound):
             self.cycle.restore(str(uuid.uuid4()), writer)
         self.assertEqual([], writer.ranges())
+
+    def test_open_backup_when_read_then_every_byte_is_right(self) -> None:
+        """Guards: Target.open_backup."""
+        volume = self.make_volume()
+        summary = self.cycle.backup(volume)
+        if not self.lends_backups:
+            with (
+                self.assertRaises(errors.NotSupported),
+                self.cycle.open_backup(summary.backup_id),
+            ):
+                self.fail('a backup was lent')
+            return
+        writer = plain.PlainWriter(len(volume.data), bytes(volume.data))
+        with self.cycle.open_backup(summary.backup_id) as opened:
+            self.assertEqual(summary.backup_id, opened.summary.backup_id)
+            self.assertEqual(volume.describe().format, opened.volume_format)
+            pipeline.copy(
+                opened.reader,
+                writer,
+                control_.Control(),
+                block_bytes=opened.block_bytes,
+                threads=2,
+            )
+        self.assert_bytes(volume.data, writer.data, 'what was read')
+
+    def test_open_backup_when_there_is_none_then_not_found(self) -> None:
+        """Guards: Target.open_backup raises NotFound."""
+        self.cycle.backup(self.make_volume())
+        expected = (
+            errors.NotFound if self.lends_backups else errors.NotSupported
+        )
+        with (
+            self.assertRaises(expected),
+            self.cycle.open_backup(str(uuid.uuid4())),
+        ):
+            self.fail('a backup that does not exist was lent')
+
+    def test_verify_sample_when_all_is_good_then_nothing_found(self) -> None:
+        """Guards: Target.verify_sample."""
+        summary = self.cycle.backup(self.make_volume())
+        full = self.cycle.verify(summary.backup_id)
+        for share in (0.01, 0.5, 1.0):
+            report = self.cycle.verify_sample(summary.backup_id, share)
+            self.assertEqual((), report.findings)
+            self.assertLess(0, report.bytes_read)
+            self.assertLessEqual(report.bytes_read, full.bytes_read)
 
     def test_verify_when_all_is_good_then_nothing_is_found(self) -> None:
         """Guards: Target.verify."""

@@ -22,6 +22,7 @@ from backupkit.copy import interface
 from backupkit.drivers import target
 from backupkit import model
 from backupkit.testing import cycle as cycle_
+from backupkit.testing import filed
 from backupkit.testing import plain
 from backupkit.testing.target import case
 
@@ -59,6 +60,36 @@ class TransferTests(case.TargetCase):
             self.assert_all_restore(volume)
         for own, default in zip(summaries[:3], summaries[3:]):
             self.assertEqual(_kept(own), _kept(default))
+
+    def test_transfer_when_volume_is_a_file_then_result_is_the_same(
+        self,
+    ) -> None:
+        """Guards: Target.transfer, Target.verify."""
+        contents: list[list[bytes]] = []
+        source = self.make_source()
+        for declining in (False, True):
+            self.target = self.make_target()
+            if declining:
+                self.target.transfer = decline  # type: ignore[method-assign] # on purpose
+            self.cycle = cycle_.Cycle(self.target, self.cycle.coordinator)
+            self.random.seed('the same file')
+            volume = filed.FiledVolume(
+                bytes(self.make_volume().data), source, f'file-{declining}'
+            )
+            for _ in range(3):
+                self.cycle.backup(volume)
+                self.change(volume)
+            self.cycle.backup(volume, full=True)
+            # What was not read is not verified yet, and then it is.
+            self.assert_all_contents(volume)
+            self.assert_all_restore(volume)
+            contents.append(list(volume.history.values()))
+        self.assertEqual(*contents)
+
+    def assert_all_contents(self, volume: plain.PlainVolume) -> None:
+        """Assert that every backup of a volume restores whole."""
+        for backup_id, expected in volume.history.items():
+            self.assert_restores(backup_id, expected)
 
     def test_transfer_when_called_then_all_arrives_once(self) -> None:
         """Guards: Target.transfer."""

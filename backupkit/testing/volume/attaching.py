@@ -81,7 +81,7 @@ class AttachTests(case.VolumeCase):
         with self.attached_volume(volume_id) as attachment:
             self.assertFalse(attachment.read_only)
             self.assertEqual(len(data), attachment.size_bytes)
-            case.write(attachment.path, offset, piece)
+            case.write(attachment, offset, piece)
         data[offset:] = piece
         self.driver = self.make_driver()
         self.assert_bytes(data, self.read(volume_id), volume_id)

@@ -20,6 +20,7 @@ import contextlib
 import os
 import uuid
 
+from backupkit.copy import opening
 from backupkit.drivers import capability
 from backupkit.drivers import volume
 from backupkit import model
@@ -35,6 +36,9 @@ class VolumeCase(suite.Suite):
 
     #: Volumes of the driver have a size that is a multiple of this.
     granularity_bytes = 1
+
+    #: The format of the volumes that the driver makes.
+    volume_format = 'raw'
 
     def make_driver(self) -> volume.VolumeDriver:
         """Return the driver under test. The hook of the suite.
@@ -79,7 +83,7 @@ class VolumeCase(suite.Suite):
     def write(self, volume_id: str, offset: int, data: suite.Buffer) -> None:
         """Write bytes into a volume, as a restore would."""
         with self.attached_volume(volume_id) as attachment:
-            write(attachment.path, offset, data)
+            write(attachment, offset, data)
 
     def read(
         self, volume_id: str, snapshot: model.Snapshot | None = None
@@ -115,11 +119,11 @@ class VolumeCase(suite.Suite):
         A hook of drivers whose users open volumes in another way.
         """
         with self.attached_volume(volume_id) as attachment:
-            fd = os.open(attachment.path, os.O_RDWR | os.O_CLOEXEC)
-            try:
+            writer = opening.open_writer(
+                attachment, attachment.size_bytes, reads_zero=False
+            )
+            with contextlib.closing(writer):
                 yield
-            finally:
-                os.close(fd)
 
     @contextlib.contextmanager
     def snapshot(self, volume_id: str) -> Iterator[model.Snapshot]:
@@ -144,15 +148,34 @@ class VolumeCase(suite.Suite):
 
 
 def read(attachment: model.Attachment) -> bytes:
-    """Return all bytes below the path of an attachment."""
+    """Return all bytes of what is attached, by its format.
+
+    Of a raw volume also what lies behind its size.
+    """
+    if attachment.format != 'raw':
+        reader = opening.open_reader(attachment)
+        found = bytearray(attachment.size_bytes)
+        with contextlib.closing(reader):
+            reader.read_into(0, [found])
+        return bytes(found)
     fd = os.open(attachment.path, os.O_RDONLY | os.O_CLOEXEC)
     with open(fd, 'rb') as opened:
         return opened.read(attachment.size_bytes + 1)
 
 
-def write(path: str, offset: int, data: suite.Buffer) -> None:
-    """Write bytes to a path, and make them durable."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+def write(
+    attachment: model.Attachment, offset: int, data: suite.Buffer
+) -> None:
+    """Write bytes to what is attached, by its format, and durably."""
+    if attachment.format != 'raw':
+        writer = opening.open_writer(
+            attachment, attachment.size_bytes, reads_zero=False
+        )
+        with contextlib.closing(writer):
+            writer.write(offset, [bytearray(data)])
+            writer.finish()
+        return
+    fd = os.open(attachment.path, os.O_RDWR | os.O_CLOEXEC)
     try:
         view = memoryview(data)
         while view:

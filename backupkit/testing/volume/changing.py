@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import uuid
 
@@ -24,10 +25,13 @@ from backupkit.testing.volume import case
 
 
 class ChangeTests(case.VolumeCase):
-    """Tests of ``changed_extents``."""
+    """Tests of ``changed_extents`` and of checkpoints."""
 
     def test_changed_when_not_capable_then_not_supported(self) -> None:
-        """Guards: VolumeCapabilities.changed_extents."""
+        """Guards: VolumeCapabilities.changed_extents,
+
+        VolumeDriver.keep_checkpoint raises NotSupported.
+        """
         if self.effective.changed_extents:
             return
         volume_id, _ = self.make_filled()
@@ -36,6 +40,8 @@ class ChangeTests(case.VolumeCase):
             self.assert_not_supported(
                 lambda: list(self.driver.changed_extents(attachment, since))
             )
+        for call in (self.driver.keep_checkpoint, self.driver.drop_checkpoint):
+            self.assert_not_supported(call, volume_id, since.name)
 
     def test_changed_when_told_same_then_it_is_the_same(self) -> None:
         """Guards: VolumeDriver.changed_extents."""
@@ -55,14 +61,68 @@ class ChangeTests(case.VolumeCase):
         self.change(volume_id, data)
         second, before_second = self.back_up(volume_id), bytes(data)
         self.change(volume_id, data)
-        for since, before in (
-            (first, before_first),
-            (second, before_second),
-        ):
-            try:
-                self.check(volume_id, since, before, bytes(data))
-            except errors.CheckpointLost:
-                self.assertIs(since, first)
+        self.check(volume_id, second, before_second, bytes(data))
+        self.check(volume_id, first, before_first, bytes(data))
+
+    def test_keep_when_called_again_then_it_stays_as_it_was(self) -> None:
+        """Guards: volume 2, VolumeDriver.keep_checkpoint."""
+        if not self.effective.changed_extents:
+            return
+        volume_id, data = self.make_filled()
+        since, before = self.back_up(volume_id), bytes(data)
+        self.change(volume_id, data)
+        self.make_driver().keep_checkpoint(volume_id, since.name)
+        self.check(volume_id, since, before, bytes(data))
+
+    def test_keep_when_there_is_no_volume_then_not_found(self) -> None:
+        """Guards: VolumeDriver.keep_checkpoint raises VolumeNotFound."""
+        if not self.effective.changed_extents:
+            return
+        with self.assertRaises(errors.VolumeNotFound):
+            self.driver.keep_checkpoint('no-such-volume', 'backupkit-x')
+
+    def test_changed_when_checkpoint_was_dropped_then_lost(self) -> None:
+        """Guards: VolumeDriver.drop_checkpoint,
+
+        VolumeDriver.changed_extents raises CheckpointLost.
+        """
+        if not self.effective.changed_extents:
+            return
+        volume_id, data = self.make_filled()
+        first = self.back_up(volume_id)
+        self.change(volume_id, data)
+        second, before = self.back_up(volume_id), bytes(data)
+        self.change(volume_id, data)
+        self.make_driver().drop_checkpoint(volume_id, first.name)
+        self.assert_lost(volume_id, first)
+        self.check(volume_id, second, before, bytes(data))
+        self.driver.drop_checkpoint(volume_id, second.name)
+        self.assert_bytes(data, self.read(volume_id), volume_id)
+
+    def test_checkpoint_when_volume_is_in_use_then_only_that(self) -> None:
+        """Guards: VolumeDriver.keep_checkpoint raises InUse,
+
+        VolumeDriver.drop_checkpoint raises InUse.
+        """
+        if not self.effective.changed_extents:
+            return
+        volume_id, _ = self.make_filled()
+        since = self.back_up(volume_id)
+        with self.in_use(volume_id):
+            with contextlib.suppress(errors.InUse):
+                self.driver.keep_checkpoint(volume_id, since.name)
+            with contextlib.suppress(errors.InUse):
+                self.driver.drop_checkpoint(volume_id, since.name)
+        self.driver.drop_checkpoint(volume_id, since.name)
+        self.assert_lost(volume_id, since)
+
+    def test_drop_when_absent_then_succeeds(self) -> None:
+        """Guards: volume 1, VolumeDriver.drop_checkpoint."""
+        if not self.effective.changed_extents:
+            return
+        volume_id, _ = self.make_filled()
+        self.driver.drop_checkpoint(volume_id, 'backupkit-never-kept')
+        self.driver.drop_checkpoint('no-such-volume', 'backupkit-x')
 
     def test_changed_when_checkpoint_differs_then_lost(self) -> None:
         """Guards: VolumeDriver.changed_extents raises CheckpointLost."""
@@ -86,6 +146,7 @@ class ChangeTests(case.VolumeCase):
             return
         volume_id, data = self.make_filled()
         since = self.back_up(volume_id)
+        self.driver.drop_checkpoint(volume_id, since.name)
         self.driver.delete(volume_id)
         self.driver.create(volume_id, len(data))
         self.assert_lost(volume_id, since)
@@ -109,9 +170,14 @@ class ChangeTests(case.VolumeCase):
         """Do what a backup does with a driver; return its checkpoint."""
         backup_id = str(uuid.uuid4())
         since = self.checkpoint(volume_id, backup_id)
-        taken = self.driver.snapshot(volume_id, f'backupkit-{backup_id}')
+        self.addCleanup(self.driver.drop_checkpoint, volume_id, since.name)
+        if not self.effective.snapshots:
+            self.driver.keep_checkpoint(volume_id, since.name)
+            self.read(volume_id)
+            return since
+        taken = self.driver.snapshot(volume_id, since.name)
         self.read(volume_id, taken)
-        self.driver.delete_snapshot(taken)
+        self.driver.keep_checkpoint(volume_id, taken.name)
         return since
 
     def change(self, volume_id: str, data: bytearray) -> None:
@@ -130,10 +196,11 @@ class ChangeTests(case.VolumeCase):
         now: bytes,
     ) -> None:
         """Compare what is told of changes with what did change."""
-        with (
-            self.snapshot(volume_id) as taken,
-            self.attached(volume_id, taken) as attachment,
-        ):
+        with contextlib.ExitStack() as stack:
+            taken = None
+            if self.effective.snapshots:
+                taken = stack.enter_context(self.snapshot(volume_id))
+            attachment = stack.enter_context(self.attached(volume_id, taken))
             extents = list(self.driver.changed_extents(attachment, since))
         self.assert_tiles(extents, len(now))
         for extent in extents:

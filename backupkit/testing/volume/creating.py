@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from backupkit import errors
+from backupkit import model
 from backupkit.testing.volume import case
 
 
@@ -39,6 +40,22 @@ class CreateTests(case.VolumeCase):
             self.assertEqual(size, made)
             shown = self.make_driver().show(f'suite-sized-{number}')
             self.assertEqual(size, shown.size_bytes)
+
+    def test_create_like_when_it_returned_then_as_created(self) -> None:
+        """Guards: VolumeDriver.create_like."""
+        if not self.effective.create:
+            with self.assertRaises(errors.NotSupported):
+                self.driver.create_like('suite-like', 4096, {})
+            return
+        like = self.driver.show(self.make_volume(self.size())).properties
+        made = self.driver.create_like('suite-like', self.size(), like)
+        self.addCleanup(self.driver.delete, 'suite-like')
+        self.assertEqual(('suite-like', self.size()), _told(made))
+        shown = self.make_driver().show('suite-like')
+        self.assertEqual(('suite-like', self.size()), _told(shown))
+        self.assertEqual(like.keys(), shown.properties.keys())
+        with self.assertRaises(errors.VolumeExists):
+            self.driver.create_like('suite-like', self.size(), like)
 
     def test_create_when_new_then_reads_as_stated(self) -> None:
         """Guards: VolumeCapabilities.new_reads_zero, VolumeDriver.create."""
@@ -172,3 +189,7 @@ class CreateTests(case.VolumeCase):
         self.addCleanup(self.driver.delete, volume_id)
         self.assertEqual(volume_id, made.volume_id)
         return made.size_bytes
+
+
+def _told(volume: model.Volume) -> tuple[str, int]:
+    return volume.volume_id, volume.size_bytes

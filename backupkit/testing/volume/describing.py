@@ -88,7 +88,7 @@ class DescribeTests(case.VolumeCase):
         self.assertIsInstance(shown, model.Volume)
         self.assertEqual(volume_id, shown.volume_id)
         self.assertEqual(self.size(), shown.size_bytes)
-        self.assertEqual('raw', shown.format)
+        self.assertEqual(self.volume_format, shown.format)
         self.assertEqual(
             shown.generation, self.make_driver().show(volume_id).generation
         )
@@ -116,14 +116,14 @@ class DescribeTests(case.VolumeCase):
         told.append(self.driver.show(volume_id).in_use)
         self.assertEqual([False, False, True, False], told)
 
-    def test_show_when_bytes_look_like_an_image_then_stays_raw(self) -> None:
+    def test_show_when_bytes_look_like_an_image_then_no_change(self) -> None:
         """Guards: volume 5."""
         volume_id, data = self.make_filled()
         data[: len(QCOW2_HEADER)] = QCOW2_HEADER
         self.write(volume_id, 0, data)
         shown = self.make_driver().show(volume_id)
-        self.assertEqual('raw', shown.format)
+        self.assertEqual(self.volume_format, shown.format)
         self.assertEqual(len(data), shown.size_bytes)
         with self.attached(volume_id) as attachment:
-            self.assertEqual('raw', attachment.format)
+            self.assertEqual(self.volume_format, attachment.format)
             self.assert_bytes(data, case.read(attachment), volume_id)

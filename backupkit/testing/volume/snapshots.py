@@ -130,3 +130,96 @@ class SnapshotTests(case.VolumeCase):
         with self.snapshot(volume_id):
             after = sorted(v.volume_id for v in self.driver.list())
         self.assertEqual(before, after)
+
+    def test_snapshots_when_not_capable_then_not_supported(self) -> None:
+        """Guards: VolumeCapabilities.list_snapshots."""
+        if self.effective.list_snapshots:
+            return
+        volume_id = self.make_volume(self.size())
+        self.assert_not_supported(self.driver.snapshots, volume_id)
+
+    def test_snapshots_when_there_are_some_then_oldest_first(self) -> None:
+        """Guards: VolumeDriver.snapshots."""
+        if not self.effective.list_snapshots:
+            return
+        volume_id, _ = self.make_filled()
+        self.assertEqual([], list(self.driver.snapshots(volume_id)))
+        with (
+            self.snapshot(volume_id) as first,
+            self.snapshot(volume_id) as second,
+        ):
+            found = self.make_driver().snapshots(volume_id)
+            self.assertEqual([first, second], list(found))
+        self.assertEqual([], list(self.driver.snapshots(volume_id)))
+
+    def test_snapshots_when_there_is_no_volume_then_not_found(self) -> None:
+        """Guards: VolumeDriver.snapshots raises VolumeNotFound."""
+        if not self.effective.list_snapshots:
+            return
+        with self.assertRaises(errors.VolumeNotFound):
+            self.driver.snapshots('no-such-volume')
+
+    def test_from_snapshot_when_not_capable_then_not_supported(self) -> None:
+        """Guards: VolumeCapabilities.from_snapshot."""
+        if self.effective.from_snapshot:
+            return
+        volume_id = self.make_volume(self.size())
+        self.assert_not_supported(
+            self.driver.create_from_snapshot,
+            'suite-from',
+            model.Snapshot(NAME, volume_id, self.size()),
+        )
+
+    def test_from_snapshot_when_both_are_written_then_apart(self) -> None:
+        """Guards: VolumeDriver.create_from_snapshot."""
+        if not self.effective.from_snapshot:
+            return
+        volume_id, data = self.make_filled()
+        first = self.size(4096)
+        with self.snapshot(volume_id) as taken:
+            self.write(volume_id, 0, b'v' * first)
+            made = self.driver.create_from_snapshot('suite-from', taken)
+            self.addCleanup(self.driver.delete, 'suite-from')
+            self.assertEqual(
+                ('suite-from', len(data)), (made.volume_id, made.size_bytes)
+            )
+            self.assert_bytes(data, self.read('suite-from'), 'suite-from')
+            self.write('suite-from', first, b'f' * first)
+            self.assert_bytes(data, self.read(volume_id, taken), taken.name)
+        self.driver.delete(volume_id)
+        data[first : 2 * first] = b'f' * first
+        self.assert_bytes(data, self.read('suite-from'), 'suite-from')
+
+    def test_from_snapshot_when_it_cannot_be_then_refused(self) -> None:
+        """Guards: VolumeDriver.create_from_snapshot raises VolumeExists,
+
+        VolumeDriver.create_from_snapshot raises VolumeNotFound.
+        """
+        if not self.effective.from_snapshot:
+            return
+        volume_id, _ = self.make_filled()
+        taken_name, kept = self.make_filled()
+        with self.snapshot(volume_id) as taken:
+            with self.assertRaises(errors.VolumeExists):
+                self.driver.create_from_snapshot(taken_name, taken)
+            self.assert_bytes(kept, self.read(taken_name), taken_name)
+        with self.assertRaises(errors.VolumeNotFound):
+            self.driver.create_from_snapshot('suite-from', taken)
+        with self.assertRaises(errors.VolumeNotFound):
+            self.driver.show('suite-from')
+
+    def test_chain_when_told_then_it_is_what_is_attached(self) -> None:
+        """Guards: VolumeDriver.chain, VolumeDriver.chain raises
+
+        VolumeNotFound.
+        """
+        volume_id, _ = self.make_filled()
+        chain = list(self.driver.chain(volume_id))
+        if not chain:
+            return
+        self.assertEqual(len(chain), len({link.name for link in chain}))
+        with self.attached(volume_id) as attachment:
+            self.assertEqual(attachment.format, chain[0].format)
+            self.assertEqual(chain[0].name, attachment.path.rpartition('/')[2])
+        with self.assertRaises(errors.VolumeNotFound):
+            self.driver.chain('no-such-volume')

@@ -21,12 +21,16 @@ import os
 
 from oslo_config import cfg
 
+from backupkit.copy import control as control_
+from backupkit.copy import interface
 from backupkit.drivers import capability
 from backupkit.drivers import contract
 from backupkit.drivers import store as store_
 from backupkit.drivers import target as target_
 from backupkit import model
 from backupkit import mounts
+from backupkit.repository.image import moving
+from backupkit.repository.image import options
 from backupkit.repository import target
 from backupkit_plugins import share
 from backupkit_plugins.targets.nfs import advice
@@ -54,14 +58,36 @@ class NfsTarget(target.RepositoryTarget):
     contract_version = '1.0'
     capabilities = capability.TargetCapabilities(
         repository=True,
+        transfer=True,
         store=capability.StoreCapabilities(
-            list_complete=True, put_if_absent=True
+            list_complete=True, put_if_absent=True, files=True
         ),
     )
 
     @classmethod
     def get_options(cls) -> Sequence[cfg.Opt]:
-        return [*super().get_options(), *mounts.get_options(), *OPTIONS]
+        return [
+            *super().get_options(),
+            *mounts.get_options(),
+            *options.OF_FILES,
+            *OPTIONS,
+        ]
+
+    @property
+    def layout(self) -> str:
+        return str(self.section.layout)
+
+    def transfer(
+        self,
+        reader: interface.Reader,
+        writer: interface.Writer,
+        control: control_.Control,
+    ) -> bool:
+        """Let the file system share or copy blocks, as the section allows.
+
+        Declined for all but the image of a new backup.
+        """
+        return moving.transfer(self.section.offload, reader, writer, control)
 
     def check(self) -> capability.TargetCapabilities:
         self.patience.call('check', self._check)

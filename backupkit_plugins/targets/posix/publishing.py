@@ -15,7 +15,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import dataclasses
 import errno
 import os
@@ -72,6 +73,28 @@ def publish(
         raise
     if not linked:
         raise FileExistsError(errno.EEXIST, 'the name is taken', leaf)
+
+
+@contextlib.contextmanager
+def made(directory: int, name: str) -> Iterator[int]:
+    """Lend an empty file that has the object's name when it is given back.
+
+    :raises FileExistsError: the name is taken, durably
+    :raises FileNotFoundError: directory or temporary file were removed
+    """
+    with temporary.created(directory) as (temp, fd):
+        yield fd
+        fsops.fsync(fd)
+        _check_written(fd, fsops.fstat(fd).st_size, name)
+        linked = _link(directory, temp, name, fd)
+    try:
+        fsops.fsync(directory)
+    except OSError:
+        if linked:
+            fsops.unlink(directory, name.rpartition('/')[2])
+        raise
+    if not linked:
+        raise FileExistsError(errno.EEXIST, 'the name is taken', name)
 
 
 def _link(directory: int, temp: str, name: str, fd: int) -> bool:

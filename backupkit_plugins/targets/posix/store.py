@@ -65,7 +65,7 @@ class PosixStore(store.Store):
     """
 
     capabilities = capability.StoreCapabilities(
-        list_complete=True, put_if_absent=True
+        list_complete=True, put_if_absent=True, files=True
     )
 
     def __init__(
@@ -185,6 +185,49 @@ class PosixStore(store.Store):
                 ):
                     self._in_directory(directory, fsops.fsync)
         self._prune(directory)
+
+    @contextlib.contextmanager
+    def make_file(self, name: str) -> Iterator[int]:
+        directory, _ = _split(name)
+        with self._translated('write', name):
+            try:
+                with contextlib.ExitStack() as stack:
+
+                    def begin(fd: int) -> int:
+                        held = fsops.open_directory(fd, '.')
+                        stack.callback(fsops.close, held)
+                        return stack.enter_context(publishing.made(held, name))
+
+                    yield self._fresh(
+                        lambda: self._in_directory(
+                            directory, begin, create=True
+                        )
+                    )
+            except FileExistsError as exc:
+                raise errors.ObjectExists(f'{name} exists already') from exc
+            except BaseException:
+                self._prune(directory)
+                raise
+
+    @contextlib.contextmanager
+    def open_file(self, name: str) -> Iterator[int]:
+        directory, leaf = _split(name)
+
+        def open_it(fd: int) -> int:
+            return fsops.open_file(fd, leaf)
+
+        def run() -> int:
+            with self._absent_raises(name):
+                return self._in_directory(directory, open_it)
+
+        with self._translated('read', name):
+            fd = self._fresh(run)
+        try:
+            with self._translated('read', name):
+                _check_file(name, fsops.fstat(fd))
+            yield fd
+        finally:
+            fsops.close(fd)
 
     def sweep(self) -> int:
         swept = 0

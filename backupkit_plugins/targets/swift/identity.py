@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import pathlib
 import threading
 from typing import Any
 
@@ -172,12 +173,15 @@ class Identity:
         from openstack import exceptions
 
         section = self._section
-        files = [section.clouds_file] if section.clouds_file else None
+        files = beside = None
+        if section.clouds_file:
+            files = [section.clouds_file]
+            beside = [str(pathlib.Path(files[0]).with_name('secure.yaml'))]
         try:
             # The environment decides nothing here: neither which cloud
             # this is nor what its password is.
             found = config.OpenStackConfig(
-                config_files=files, load_envvars=False
+                config_files=files, secure_files=beside, load_envvars=False
             ).get_one(cloud=section.cloud, argparse=None)
         except exceptions.ConfigException as exc:
             raise errors.ConfigurationError(
@@ -221,6 +225,8 @@ class Identity:
             ) from exc
         except exceptions.HttpError as exc:
             raise self._refused(exc) from exc
+        except exceptions.InvalidResponse as exc:
+            raise self._strange(exc.response) from exc
         except exceptions.SSLError as exc:
             raise errors.ConfigurationError(
                 f'{self._fact()}: the certificate of the server is not '
@@ -235,12 +241,27 @@ class Identity:
         status = int(exc.http_status or 0)
         headers = exc.response.headers if exc.response is not None else {}
         if 300 <= status < 500 and status not in (401, 408, 429, 498):
+            # Keystone says 404 of an application credential that is gone.
             return errors.TargetError(
                 f'{self._fact()}: {failures.describe(status)}; is auth_url '
-                'right?'
+                'right, and is there such an application credential, if one '
+                'is used?'
             )
         return failures.passing(
             f'{self._fact()}: {failures.describe(status)}', headers
+        )
+
+    def _strange(self, response: Any) -> errors.BackupkitError:
+        """Return the error of an answer that does not fit the question."""
+        status = int(response.status_code)
+        if status < 300:
+            # Most likely it was cut off.
+            return failures.passing(
+                f'{self._fact()}: what came is no answer to a login; is '
+                'auth_url right?'
+            )
+        return errors.TargetError(
+            f'{self._fact()}: {failures.describe(status)}; is auth_url right?'
         )
 
     def _fact(self) -> str:

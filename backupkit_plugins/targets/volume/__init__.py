@@ -16,24 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
-import dataclasses
 import functools
 import logging
-import os
-from typing import ClassVar
+from typing import ClassVar, TYPE_CHECKING
 
 from oslo_config import cfg
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
-from backupkit.copy import pipeline
 from backupkit.drivers import capability
 from backupkit.drivers import contract
+from backupkit.drivers import opened as opened_
 from backupkit.drivers import target as target_
 from backupkit.drivers import volume as volume_
 from backupkit import errors
 from backupkit import model
-from backupkit_plugins.targets.volume import place as place_
+from backupkit.repository.image import moving
+from backupkit.repository.image import options
+from backupkit.repository import limits
+from backupkit.repository import selection
+
+if TYPE_CHECKING:
+    from backupkit_plugins.targets.volume import place as place_
 
 LOG = logging.getLogger(__name__)
 
@@ -53,17 +57,7 @@ OPTIONS = [
         help='Digest of what new backups hold: blake3 is the quickest, '
         'sha256 is for hosts that must follow FIPS 140. By default blake3.',
     ),
-    cfg.StrOpt(
-        'offload',
-        choices=('share', 'copy', 'none'),
-        default='share',
-        help='What the storage may do by itself where a volume and its '
-        'backup are files of one file system: share blocks, or else copy '
-        'them too, so that no byte is read; such a backup is unverified '
-        'until its first verify. none reads and checks every byte. By '
-        'default blocks are shared where that can be, and nothing is copied '
-        'unread.',
-    ),
+    options.OFFLOAD,
 ]
 
 
@@ -78,7 +72,7 @@ class VolumeTarget(target_.Target):
     def __init__(self, name: str, section: contract.Section) -> None:
         super().__init__(name, section)
         self._load: Callable[[str], volume_.VolumeDriver] | None = None
-        self.threads = min(4, len(os.sched_getaffinity(0)))
+        self.threads = 4
 
     @classmethod
     def get_options(cls) -> Sequence[cfg.Opt]:
@@ -96,7 +90,7 @@ class VolumeTarget(target_.Target):
     def set_environment(
         self, cache_directory: str, threads: int, budget_bytes: int
     ) -> None:
-        self.threads = threads
+        self.threads = moving.threads(threads, budget_bytes)
 
     @functools.cached_property
     def place(self) -> place_.Place:
@@ -105,7 +99,9 @@ class VolumeTarget(target_.Target):
             raise errors.ConfigurationError(
                 f'[target:{self.name}] has not been told where its backend is'
             )
-        return place_.Place(self.name, self._load(self.section.backend))
+        from backupkit_plugins.targets.volume import place
+
+        return place.Place(self.name, self._load(self.section.backend))
 
     def check(self) -> capability.TargetCapabilities:
         if not self.place.check().create:
@@ -125,7 +121,7 @@ class VolumeTarget(target_.Target):
         coordinator: target_.Coordinator,
         control: control_.Control,
     ) -> target_.Prepared:
-        from backupkit_plugins.targets.volume import creation
+        from backupkit.repository.image import create
 
         if request.backend == self.section.backend:
             raise errors.ConfigurationError(
@@ -133,7 +129,12 @@ class VolumeTarget(target_.Target):
                 f'on the very backend on which target {self.name} keeps its '
                 'backups: what destroys the one destroys the others'
             )
-        making = creation.Creation(self.place, request, self.section)
+        form = create.Form(
+            limits.DEFAULT_CHUNK_BYTES,
+            self.section.digest,
+            self.section.offload != 'none',
+        )
+        making = create.Creation(self.place, request, form)
         return making.run(open_reader, coordinator, self._move, control)
 
     def _move(
@@ -143,14 +144,14 @@ class VolumeTarget(target_.Target):
         control: control_.Control,
         block_bytes: int,
     ) -> None:
-        if not self.transfer(reader, writer, control):
-            pipeline.copy(
-                reader,
-                writer,
-                control,
-                block_bytes=block_bytes,
-                threads=self.threads,
-            )
+        moving.move(
+            self,
+            reader,
+            writer,
+            control,
+            block_bytes=block_bytes,
+            threads=self.threads,
+        )
 
     def transfer(
         self,
@@ -162,26 +163,14 @@ class VolumeTarget(target_.Target):
 
         Declined for all but the image of a new backup.
         """
-        from backupkit.repository.image import writer as writer_
-
-        allowed = self.section.offload
-        if allowed == 'none' or not isinstance(writer, writer_.ImageWriter):
-            return False
-        return writer.adopt(control, copying=allowed == 'copy')
+        return moving.transfer(self.section.offload, reader, writer, control)
 
     def revise(
         self, prepared: target_.Prepared, *, consistent: bool
     ) -> target_.Prepared:
-        from backupkit.repository.image import manifest as manifest_
+        from backupkit.repository.image import create
 
-        backup_id = prepared.summary.backup_id
-        manifest = manifest_.load(prepared.document.encode(), backup_id)
-        summary = dataclasses.replace(manifest.summary, consistent=consistent)
-        manifest = dataclasses.replace(manifest, summary=summary)
-        return target_.Prepared(
-            dataclasses.replace(prepared.summary, consistent=consistent),
-            manifest_.dump(manifest),
-        )
+        return create.revise(prepared, consistent=consistent)
 
     def commit(self, prepared: target_.Prepared) -> None:
         backup_id = prepared.summary.backup_id
@@ -213,17 +202,33 @@ class VolumeTarget(target_.Target):
         coordinator: target_.Coordinator,
         control: control_.Control,
     ) -> model.BackupSummary:
+        with self.open_backup(backup_id, coordinator, control) as opened:
+            control.start('restore', opened.reader.size_bytes)
+            self._move(opened.reader, writer, control, opened.block_bytes)
+            writer.finish()
+            return opened.summary
+
+    @contextlib.contextmanager
+    def open_backup(
+        self,
+        backup_id: str,
+        coordinator: target_.Coordinator,
+        control: control_.Control,
+    ) -> Iterator[opened_.OpenedBackup]:
         with self.place.read(backup_id) as kept:
             if kept.reader.map is None:
                 LOG.warning(
-                    'backup %s was never verified: what is restored cannot '
-                    'be checked',
+                    'backup %s was never verified: what is read cannot be '
+                    'checked',
                     backup_id,
                 )
-            control.start('restore', kept.reader.size_bytes)
-            self._move(kept.reader, writer, control, kept.manifest.chunk_bytes)
-            writer.finish()
-            return kept.summary
+            yield opened_.OpenedBackup(
+                kept.summary,
+                kept.reader,
+                kept.manifest.chunk_bytes,
+                kept.manifest.volume_format,
+                kept.manifest.volume_properties,
+            )
 
     def verify(
         self,
@@ -232,6 +237,25 @@ class VolumeTarget(target_.Target):
         control: control_.Control,
         *,
         full: bool = False,
+    ) -> target_.Report:
+        reads = selection.All() if full else selection.Nothing()
+        return self._verify(backup_id, control, reads)
+
+    def verify_sample(
+        self,
+        backup_id: str,
+        coordinator: target_.Coordinator,
+        control: control_.Control,
+        *,
+        share: float,
+    ) -> target_.Report:
+        return self._verify(backup_id, control, selection.Sample(share))
+
+    def _verify(
+        self,
+        backup_id: str,
+        control: control_.Control,
+        reads: selection.Selection,
     ) -> target_.Report:
         from backupkit.repository.image import check
 
@@ -245,7 +269,7 @@ class VolumeTarget(target_.Target):
                         backup_id,
                         control,
                         threads=self.threads,
-                        full=full,
+                        reads=reads,
                     )
             return self._first_verify(backup_id, control)
         except errors.IntegrityError as exc:

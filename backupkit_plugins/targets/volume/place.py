@@ -18,18 +18,22 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import logging
-from typing import TYPE_CHECKING
 import uuid
 
+from backupkit.copy import raw
 from backupkit.drivers import capability
 from backupkit.drivers import volume as volume_
 from backupkit import errors
 from backupkit import model
-
-if TYPE_CHECKING:
-    from backupkit.repository.image import manifest as manifest_
-    from backupkit.repository.image import reader as reader_
-    from backupkit.repository.image import volume as image_volume
+from backupkit.repository.image import area
+from backupkit.repository.image import block
+from backupkit.repository.image import create as create_
+from backupkit.repository.image import digests
+from backupkit.repository.image import failures
+from backupkit.repository.image import reader as reader_
+from backupkit.repository.image import source
+from backupkit.repository.image import volume as image_volume
+from backupkit.repository import tree
 
 LOG = logging.getLogger(__name__)
 
@@ -38,17 +42,7 @@ _PREFIX = 'backupkit-'
 _NAMESPACE = uuid.UUID('6f0c0d52-6a2c-4a63-9d0b-6d1c2a1f7b3e')
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Kept:
-    """A committed backup whose volume is attached for reading."""
-
-    volume: image_volume.BackupVolume
-    manifest: manifest_.ImageManifest
-    summary: model.BackupSummary
-    reader: reader_.ImageReader
-
-
-class Place:
+class Place(create_.Place):
     """Makes, attaches and deletes backup volumes on one backend.
 
     :param target: the name of the target, for messages
@@ -58,11 +52,7 @@ class Place:
     def __init__(self, target: str, driver: volume_.VolumeDriver) -> None:
         self._target = target
         self.driver = driver
-
-    @property
-    def repository_id(self) -> str:
-        """What tells backups of this backend from those of others."""
-        return str(uuid.uuid5(_NAMESPACE, self.driver.name))
+        self.repository_id = str(uuid.uuid5(_NAMESPACE, driver.name))
 
     def volume_id(self, backup_id: str) -> str:
         """Return the id of the volume that keeps a backup."""
@@ -87,6 +77,35 @@ class Place:
             with contextlib.suppress(errors.UsageError):
                 if name == self.volume_id(backup_id):
                     yield backup_id
+
+    @contextlib.contextmanager
+    def make(
+        self,
+        backup_id: str,
+        geometry: tree.Geometry,
+        digest_name: str,
+        clone_of: create_.Kept | None,
+    ) -> Iterator[create_.Made]:
+        size_bytes = area.Area(geometry).volume_bytes
+        can = self.check()
+        cloned = clone_of is not None and can.clone
+        if clone_of is not None and can.clone:
+            self.clone(backup_id, clone_of.summary.backup_id)
+        else:
+            self.create(backup_id, size_bytes)
+        with contextlib.ExitStack() as stack:
+            volume = stack.enter_context(self.attached(backup_id))
+            volume.require(size_bytes)
+            with failures.at_target(volume.path):
+                data = stack.enter_context(
+                    raw.RawWriter(
+                        volume.path,
+                        geometry.size_bytes,
+                        reads_zero=can.new_reads_zero and not cloned,
+                    )
+                )
+            file = volume.tree(geometry, digest_name)
+            yield create_.Made(data, file, cloned, volume.flush)
 
     def create(self, backup_id: str, size_bytes: int) -> None:
         """Make a volume for a new backup.
@@ -133,8 +152,6 @@ class Place:
         :raises errors.NotFound: there is no such volume
         :raises errors.IntegrityError: that cannot be told
         """
-        from backupkit.repository.image import block
-
         with (
             self.attached(backup_id, writable=False) as volume,
             self._at(self.volume_id(backup_id)),
@@ -145,15 +162,7 @@ class Place:
         return locator.state is block.State.COMMITTED
 
     @contextlib.contextmanager
-    def read(self, backup_id: str) -> Iterator[Kept]:
-        """Lend a committed backup, to be read.
-
-        :raises errors.NotFound: there is none
-        :raises errors.IntegrityError: its map area is damaged
-        """
-        from backupkit.repository.image import digests
-        from backupkit.repository.image import reader as reader_
-
+    def read(self, backup_id: str) -> Iterator[create_.Kept]:
         with self.attached(backup_id, writable=False) as volume:
             with self._at(self.volume_id(backup_id)):
                 manifest = volume.manifest()
@@ -165,16 +174,21 @@ class Place:
             map_ = None if root is None else digests.TreeReader(file, root)
             with contextlib.closing(
                 reader_.ImageReader(
-                    volume.path, manifest.geometry, manifest.digest, map_
+                    source.FileSource(
+                        volume.path, manifest.summary.size_bytes
+                    ),
+                    manifest.geometry,
+                    manifest.digest,
+                    map_,
                 )
             ) as reader:
-                yield Kept(volume, manifest, self.placed(manifest), reader)
+                yield create_.Kept(
+                    manifest, self.placed(manifest.summary), reader
+                )
 
-    def placed(self, manifest: manifest_.ImageManifest) -> model.BackupSummary:
-        """Return the summary of a backup, with the volume that keeps it."""
-        volume_id = self.volume_id(manifest.summary.backup_id)
+    def placed(self, summary: model.BackupSummary) -> model.BackupSummary:
         return dataclasses.replace(
-            manifest.summary, service_metadata=volume_id
+            summary, service_metadata=self.volume_id(summary.backup_id)
         )
 
     @contextlib.contextmanager
@@ -199,8 +213,6 @@ class Place:
 
         :raises errors.NotFound: there is no such volume
         """
-        from backupkit.repository.image import volume as image_volume
-
         volume_id = self.volume_id(backup_id)
         with contextlib.ExitStack() as stack:
             with self._at(volume_id):
@@ -239,8 +251,6 @@ class Place:
             self.driver.detach(attachment)
 
     def _at(self, what: str) -> contextlib.AbstractContextManager[None]:
-        from backupkit.repository.image import failures
-
         return failures.at_target(
             f'target {self._target}, backend {self.driver.name}, {what}'
         )

@@ -13,7 +13,7 @@
 """Raw image files below a directory, and block devices by name.
 
 A raw volume is opaque bytes, whatever its header looks like: nothing here
-reads a byte of it.
+reads a byte of it. Which volumes are qcow2, the operator declares.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
-import errno
 import os
 import stat
 from typing import ClassVar
@@ -32,35 +31,16 @@ from backupkit.drivers import capability
 from backupkit.drivers import volume
 from backupkit import errors
 from backupkit import model
-from backupkit_plugins import filesystem
 from backupkit_plugins.volumes.file import device
+from backupkit_plugins.volumes.file import directory as directory_
 from backupkit_plugins.volumes.file import extents
 from backupkit_plugins.volumes.file import images
+from backupkit_plugins.volumes.file import options
 from backupkit_plugins.volumes.file import paths
+from backupkit_plugins.volumes.file import qcow2
 from backupkit_plugins.volumes.file import reflink
+from backupkit_plugins.volumes.file import tracking
 from backupkit_plugins.volumes.file import usage
-
-_OPTIONS = [
-    cfg.StrOpt(
-        'volumes_dir',
-        help='Absolute path of the directory with the raw image files. The '
-        'id of a volume is its path below it. Files whose name begins with '
-        'a dot are no volumes. By default there are no image files.',
-    ),
-    cfg.ListOpt(
-        'allowed_devices',
-        default=[],
-        help='Paths of block devices that may be backed up and restored '
-        'to, separated by commas. The id of such a volume is its path. By '
-        'default none.',
-    ),
-    cfg.StrOpt(
-        'storage_pool',
-        default='',
-        help='Name of the pool that the volumes lie in, where one file '
-        'system stands for several. By default they share one pool.',
-    ),
-]
 
 
 class FileVolumeDriver(volume.VolumeDriver):
@@ -77,19 +57,20 @@ class FileVolumeDriver(volume.VolumeDriver):
             in_use=True,
             fingerprint=True,
             clone=True,
+            changed_extents=True,
         )
     )
 
     @classmethod
     def get_options(cls) -> Sequence[cfg.Opt]:
-        return _OPTIONS
+        return options.OPTIONS
 
     def check(self) -> capability.VolumeCapabilities:
         root = self._root
         if not root and not self.section.allowed_devices:
             raise self._wrong('volumes_dir', 'is missing')
         if root:
-            self._check_root(root)
+            self._images.check()
         for path in self.section.allowed_devices:
             if not os.path.isabs(path):
                 raise self._wrong('allowed_devices', f'{path} is relative')
@@ -105,6 +86,11 @@ class FileVolumeDriver(volume.VolumeDriver):
             in_use=bool(root),
             fingerprint=True,
             clone=cloning,
+            changed_extents=bool(
+                root
+                and self.section.dirty_bitmaps
+                and self.section.qcow2_volumes
+            ),
         )
 
     @property
@@ -116,26 +102,10 @@ class FileVolumeDriver(volume.VolumeDriver):
             f'[backend:{self.name}] {option} {problem}'
         )
 
-    def _check_root(self, root: str) -> None:
-        if not os.path.isabs(root):
-            raise self._wrong('volumes_dir', f'{root} is not absolute')
-        try:
-            with os.scandir(root):
-                pass
-        except OSError as exc:
-            raise self._wrong(
-                'volumes_dir', f'{root} cannot be read: {exc.strerror}'
-            ) from exc
-
     def storage_identity(self) -> model.StorageIdentity:
         system = 'block devices of this host'
         if self._root:
-            try:
-                system = filesystem.identity(self._root)
-            except OSError as exc:
-                raise errors.SourceError(
-                    f'{self._root} cannot be opened: {exc.strerror}'
-                ) from exc
+            system = self._images.identity()
         return model.StorageIdentity(system, self.section.storage_pool)
 
     def _is_device(self, volume_id: str) -> bool:
@@ -148,33 +118,13 @@ class FileVolumeDriver(volume.VolumeDriver):
             )
         return True
 
-    @contextlib.contextmanager
-    def _place(
-        self, volume_id: str, *, create: bool = False
-    ) -> Iterator[tuple[int, str]]:
-        """Yield the directory of an image file, and its name there."""
-        *above, name = paths.components(volume_id)
-        if not self._root:
-            raise errors.VolumeNotFound(
-                f'[backend:{self.name}] has no volumes_dir'
-            )
-        try:
-            with paths.directory(self._root, above, create=create) as fd:
-                yield fd, name
-        except OSError as exc:
-            raise paths.explain(volume_id, exc) from exc
-
-    @contextlib.contextmanager
-    def _opened(self, volume_id: str, flags: int) -> Iterator[int]:
-        with (
-            self._place(volume_id) as (directory, name),
-            paths.opened(directory, name, flags) as fd,
-        ):
-            yield fd
+    @property
+    def _images(self) -> directory_.ImageDirectory:
+        return directory_.ImageDirectory(self.name, self._root)
 
     def list(self) -> Iterator[model.Volume]:
         if self._root:
-            yield from images.below(self._root)
+            yield from images.below(self._root, self._is_qcow2)
         for path in self.section.allowed_devices:
             with contextlib.suppress(errors.SourceError):
                 yield device.describe(path)
@@ -183,11 +133,13 @@ class FileVolumeDriver(volume.VolumeDriver):
         if self._is_device(volume_id):
             return device.describe(volume_id)
         with (
-            self._place(volume_id) as (directory, name),
+            self._images.place(volume_id) as (directory, name),
             paths.opened(directory, name, os.O_RDONLY) as fd,
         ):
             return dataclasses.replace(
-                images.describe(volume_id, fd),
+                images.describe(
+                    volume_id, fd, is_qcow2=self._is_qcow2(volume_id)
+                ),
                 in_use=usage.is_written(fd),
                 snapshots=reflink.works_in(directory),
             )
@@ -199,15 +151,20 @@ class FileVolumeDriver(volume.VolumeDriver):
             found = device.describe(volume_id)
             path = os.path.realpath(volume_id)
             return model.Attachment(path, found.size_bytes)
-        with self._place(volume_id) as (directory, file):
+        with self._images.place(volume_id) as (directory, file):
             name = file
             if snapshot:
                 name = reflink.name_of(file, snapshot.name)
-            fd = paths.open_regular(directory, name, os.O_RDONLY)
-            size = os.fstat(fd).st_size
-            os.close(fd)
-        above = volume_id.split('/')[:-1]
-        return model.Attachment(os.path.join(self._root, *above, name), size)
+            with (
+                paths.opened(directory, name, os.O_RDONLY) as fd,
+                contextlib.ExitStack() as stack,
+            ):
+                volume = fd
+                if snapshot and self._is_qcow2(volume_id):
+                    volume = stack.enter_context(
+                        paths.opened(directory, file, os.O_RDONLY)
+                    )
+                return self._attachment(volume_id, name, fd, volume)
 
     def attach_volume(self, volume_id: str) -> model.Attachment:
         if self._is_device(volume_id):
@@ -218,17 +175,44 @@ class FileVolumeDriver(volume.VolumeDriver):
                 )
             path = os.path.realpath(volume_id)
             return model.Attachment(path, found.size_bytes, read_only=False)
-        with self._opened(volume_id, os.O_RDWR) as fd:
+        with self._images.opened(volume_id, os.O_RDWR) as fd:
             if usage.is_open(fd):
                 raise errors.InUse(f'volume {volume_id} is open elsewhere')
-            size = os.fstat(fd).st_size
-        path = os.path.join(self._root, volume_id)
-        return model.Attachment(path, size, read_only=False)
+            name = volume_id.split('/')[-1]
+            made = self._attachment(volume_id, name, fd, fd)
+        return dataclasses.replace(made, read_only=False)
+
+    def _attachment(
+        self, volume_id: str, name: str, fd: int, volume: int
+    ) -> model.Attachment:
+        """Return an attachment of an open file in the volume's directory.
+
+        :param volume: the volume itself, open
+        """
+        above = volume_id.split('/')[:-1]
+        path = os.path.join(self._root, *above, name)
+        if not self._is_qcow2(volume_id):
+            return model.Attachment(path, os.fstat(fd).st_size)
+        return model.Attachment(
+            path,
+            qcow2.read_header(name, fd).size_bytes,
+            format='qcow2',
+            handle=tracking.handle(
+                images.describe(volume_id, volume, is_qcow2=True)
+            ),
+            chain=(model.Link(name, 'qcow2'),),
+        )
+
+    def _is_qcow2(self, volume_id: str) -> bool:
+        return qcow2.is_declared(volume_id, self.section.qcow2_volumes)
 
     def detach(self, attachment: model.Attachment) -> None:
         """Do nothing: a path needs no undoing."""
 
     def extents(self, attachment: model.Attachment) -> Iterator[model.Extent]:
+        if attachment.format != 'raw':
+            yield from super().extents(attachment)
+            return
         if not attachment.size_bytes:
             return
         try:
@@ -250,10 +234,7 @@ class FileVolumeDriver(volume.VolumeDriver):
                 return device.fingerprint(path)
         except OSError as exc:
             raise paths.explain(path, exc) from exc
-        return (
-            f'device {told.st_dev} inode {told.st_ino} size {told.st_size} '
-            f'mtime {told.st_mtime_ns} ctime {told.st_ctime_ns}'
-        )
+        return images.fingerprint(told)
 
     def snapshot(self, volume_id: str, name: str) -> model.Snapshot:
         if self._is_device(volume_id):
@@ -261,77 +242,124 @@ class FileVolumeDriver(volume.VolumeDriver):
                 f'{volume_id} is a block device, of which backend '
                 f'{self.name} cannot make snapshots'
             )
-        with self._place(volume_id) as (directory, file):
-            with self._cloning():
+        with self._images.place(volume_id) as (directory, file):
+            taken = reflink.exists(directory, file, name)
+            if self._tracks(volume_id) and not taken:
+                with paths.opened(directory, file, os.O_RDWR) as fd:
+                    tracking.begin(volume_id, fd, name)
+            with reflink.translated():
                 reflink.make(directory, file, name)
             clone = reflink.name_of(file, name)
-            fd = paths.open_regular(directory, clone, os.O_RDONLY)
-            size = os.fstat(fd).st_size
-            os.close(fd)
-        return model.Snapshot(name, volume_id, size)
+            with paths.opened(directory, clone, os.O_RDONLY) as fd:
+                made = self._attachment(volume_id, clone, fd, fd)
+        return model.Snapshot(name, volume_id, made.size_bytes)
 
     def delete_snapshot(self, snapshot: model.Snapshot) -> None:
         if snapshot.volume_id.startswith('/'):
             return
         with (
             contextlib.suppress(errors.VolumeNotFound),
-            self._place(snapshot.volume_id) as (directory, file),
+            self._images.place(snapshot.volume_id) as (directory, file),
         ):
             reflink.remove(directory, file, snapshot.name)
+        if self._tracks(snapshot.volume_id):
+            self.drop_checkpoint(snapshot.volume_id, snapshot.name)
+
+    def _tracks(self, volume_id: str) -> bool:
+        return self.section.dirty_bitmaps and self._is_qcow2(volume_id)
+
+    def keep_checkpoint(self, volume_id: str, name: str) -> None:
+        if not self._tracks(volume_id):
+            raise errors.NotSupported(
+                f'of {volume_id} backend {self.name} keeps no checkpoint: '
+                'it does so of qcow2_volumes, with dirty_bitmaps = true'
+            )
+        with (
+            self._images.place(volume_id) as (directory, file),
+            paths.opened(directory, file, os.O_RDWR) as fd,
+        ):
+            taken = reflink.exists(directory, file, name)
+            direct = not taken and not reflink.works_in(directory)
+            tracking.keep(volume_id, fd, name, direct=direct)
+            if taken:
+                reflink.remove(directory, file, name)
+
+    def drop_checkpoint(self, volume_id: str, name: str) -> None:
+        # Also of those that are not wanted any more.
+        if not self._is_qcow2(volume_id):
+            raise errors.NotSupported(
+                f'of {volume_id} backend {self.name} keeps no checkpoint'
+            )
+        with (
+            contextlib.suppress(errors.VolumeNotFound),
+            self._images.opened(volume_id, os.O_RDWR) as fd,
+        ):
+            qcow2.remove_bitmap(volume_id, fd, name)
+
+    def changed_extents(
+        self, attachment: model.Attachment, since: model.Checkpoint
+    ) -> Iterator[model.Extent]:
+        if not self.section.dirty_bitmaps or attachment.format != 'qcow2':
+            raise errors.NotSupported(
+                f'what changed in {attachment.path} backend {self.name} '
+                'cannot tell'
+            )
+        return tracking.changed(attachment, since)
 
     def create(self, volume_id: str, size_bytes: int) -> model.Volume:
         if volume_id.startswith('/'):
             raise errors.NotSupported('a block device cannot be created')
         if not 0 <= size_bytes < 1 << 63:
             raise errors.UsageError(f'no file has {size_bytes} bytes')
-        with self._place(volume_id, create=True) as (directory, name):
+        is_qcow2 = self._is_qcow2(volume_id)
+        if is_qcow2 and size_bytes % qcow2.SECTOR_BYTES:
+            raise errors.UsageError(
+                f'volume {volume_id} is declared to be qcow2, whose sizes '
+                f'are multiples of {qcow2.SECTOR_BYTES}: {size_bytes} is not'
+            )
+        fill = qcow2.make if is_qcow2 else os.ftruncate
+        with self._images.place(volume_id, create=True) as (directory, name):
             return images.make(
                 volume_id,
                 directory,
                 name,
-                lambda fd: os.ftruncate(fd, size_bytes),
+                lambda fd: fill(fd, size_bytes),
+                is_qcow2=is_qcow2,
             )
+
+    def round_size(self, size_bytes: int) -> int:
+        # Which volume it is for is not known here.
+        only_qcow2 = '*' in self.section.qcow2_volumes
+        unit = qcow2.SECTOR_BYTES if only_qcow2 else 1
+        return -(-size_bytes // unit) * unit
 
     def clone(self, volume_id: str, source_id: str) -> model.Volume:
         if volume_id.startswith('/') or source_id.startswith('/'):
             raise errors.NotSupported('a block device cannot be cloned')
+        is_qcow2 = self._is_qcow2(volume_id)
+        if is_qcow2 != self._is_qcow2(source_id):
+            raise errors.NotSupported(
+                f'of {volume_id} and {source_id} only one is declared to be '
+                'qcow2: the format stays in a clone'
+            )
         with (
-            self._opened(source_id, os.O_RDONLY) as source,
-            self._place(volume_id, create=True) as (directory, name),
-            self._cloning(),
+            self._images.opened(source_id, os.O_RDONLY) as source,
+            self._images.place(volume_id, create=True) as (directory, name),
+            reflink.translated(),
         ):
             return images.make(
                 volume_id,
                 directory,
                 name,
                 lambda fd: reflink.share(fd, source),
+                is_qcow2=is_qcow2,
             )
-
-    @contextlib.contextmanager
-    def _cloning(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as exc:
-            if exc.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL):
-                raise errors.NotSupported(
-                    'its file system cannot clone files'
-                ) from exc
-            raise
 
     def delete(self, volume_id: str) -> None:
         if volume_id.startswith('/'):
             raise errors.NotSupported('a block device cannot be deleted')
-        try:
-            with self._place(volume_id) as (directory, name):
-                fd = paths.open_regular(directory, name, os.O_RDWR)
-                try:
-                    if usage.is_open(fd):
-                        raise errors.InUse(
-                            f'volume {volume_id} is open elsewhere'
-                        )
-                    os.unlink(name, dir_fd=directory)
-                finally:
-                    os.close(fd)
-                os.fsync(directory)
-        except errors.VolumeNotFound:
-            return
+        with (
+            contextlib.suppress(errors.VolumeNotFound),
+            self._images.place(volume_id) as (directory, name),
+        ):
+            images.remove(volume_id, directory, name)

@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -67,6 +69,22 @@ def share(fd: int, source: int) -> None:
     :raises OSError: as the system says
     """
     fcntl.ioctl(fd, _FICLONE, source)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Tell a clone that is not possible from one that failed.
+
+    :raises errors.NotSupported: the file system cannot clone files
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL):
+            raise errors.NotSupported(
+                'its file system cannot clone files'
+            ) from exc
+        raise
 
 
 def name_of(volume: str, snapshot: str) -> str:
@@ -123,6 +141,17 @@ def make(directory: int, volume: str, snapshot: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=directory)
     os.fsync(directory)
+
+
+def exists(directory: int, volume: str, snapshot: str) -> bool:
+    """Tell whether there is a clone of that name."""
+    try:
+        os.stat(
+            name_of(volume, snapshot), dir_fd=directory, follow_symlinks=False
+        )
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def remove(directory: int, volume: str, snapshot: str) -> None:

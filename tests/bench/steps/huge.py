@@ -14,15 +14,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-import contextlib
 import os
-import pathlib
-import shutil
-import subprocess
 
 from tests.bench import fault
 from tests.bench import files
+from tests.bench import filesystem
 from tests.bench import images
 from tests.bench import place
 from tests.bench import report
@@ -57,7 +53,9 @@ def _measure(using: session.Session) -> report.StepReport:
     where = using.place(_NAME, 'backupkit')
     where.clear()
     try:
-        with _file_system(where):
+        with filesystem.xfs(
+            where.root / 'xfs.img', where.source, _FILE_SYSTEM_BYTES
+        ):
             volume = where.source / place.VOLUME
             images.in_other_process(
                 images.fill_sparse, volume, _VOLUME_BYTES, _DATA_BYTES
@@ -116,36 +114,3 @@ def _three(
     if files.digest(where.source / 'restored.img') != files.digest(volume):
         raise fault.BenchError('the restored 64 TiB are not those backed up')
     return found
-
-
-@contextlib.contextmanager
-def _file_system(where: place.Place) -> Iterator[None]:
-    """Mount a file system that has room for large files at the source."""
-    if shutil.which('mkfs.xfs', path=_search_path()) is None:
-        raise fault.BenchError('mkfs.xfs is missing: install xfsprogs')
-    image = where.root / 'xfs.img'
-    image.touch()
-    os.truncate(image, _FILE_SYSTEM_BYTES)
-    _call('mkfs.xfs', '-q', image)
-    _call('mount', '-t', 'xfs', '-o', 'loop', image, where.source)
-    try:
-        yield
-    finally:
-        _call('umount', where.source)
-        image.unlink()
-
-
-def _call(*argv: str | pathlib.Path) -> None:
-    done = subprocess.run(
-        argv,
-        env={**os.environ, 'PATH': _search_path()},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise fault.BenchError(f'{argv[0]} failed: {done.stderr.strip()}')
-
-
-def _search_path() -> str:
-    return f'{os.environ.get("PATH", os.defpath)}:/usr/sbin:/sbin'

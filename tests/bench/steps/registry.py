@@ -20,17 +20,29 @@ from tests.bench import fault
 from tests.bench import images
 from tests.bench.steps import chain
 from tests.bench.steps import chunk_sizes
+from tests.bench.steps import copies
 from tests.bench.steps import huge
 from tests.bench.steps import memory
 from tests.bench.steps import population
+from tests.bench.steps import qcow2
 from tests.bench.steps import races
+from tests.bench.steps import raws
+from tests.bench.steps import shares
 from tests.bench.steps import startup
 from tests.bench.steps import step
+from tests.bench.steps import swift
 
 
 def steps() -> list[step.Step]:
     """Return all steps."""
-    modules = (races, memory, huge, chain, population, startup, chunk_sizes)
+    modules = (
+        *(races, memory, huge, chain, population, startup, chunk_sizes),
+        copies,
+        shares,
+        raws,
+        qcow2,
+        swift,
+    )
     return [each for module in modules for each in module.steps()]
 
 

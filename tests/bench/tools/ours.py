@@ -42,6 +42,7 @@ connection = sqlite:///{state}/catalog.sqlite
 [backend:{SOURCE}]
 driver = file
 volumes_dir = {source}
+{source_options}
 
 [backend:{OUTPUT}]
 driver = file
@@ -59,6 +60,9 @@ class Backupkit(tool.Tool):
 
     peer = 'backupkit'
     package = 'backupkit'
+
+    #: Further lines of the section that volumes are read from.
+    source_options = ''
 
     def __init__(
         self,
@@ -94,10 +98,11 @@ class Backupkit(tool.Tool):
             output=where.output,
             repository=self.repository(where),
             codec=self._codec,
+            source_options=self.source_options,
         )
         if self._chunk_size_bytes is not None:
             text += f'chunk_size_bytes = {self._chunk_size_bytes}\n'
-        _configuration(where).write_text(text, 'utf-8')
+        configuration(where).write_text(text, 'utf-8')
         for directory in (where.state / 'state', self.repository(where)):
             directory.mkdir()
 
@@ -131,7 +136,7 @@ class Backupkit(tool.Tool):
 
     def command(self, where: place.Place, *arguments: str) -> process.Command:
         """Return any command of ours on the configuration of a place."""
-        config = ('--config-file', str(_configuration(where)))
+        config = ('--config-file', str(configuration(where)))
         return process.Command((self.program, *config, *arguments))
 
 
@@ -146,5 +151,6 @@ def backup_id(receipt: str) -> str:
     return str(record['id'])
 
 
-def _configuration(where: place.Place) -> pathlib.Path:
+def configuration(where: place.Place) -> pathlib.Path:
+    """Return the path of the configuration of a place."""
     return where.state / 'backupkit.conf'

@@ -64,12 +64,14 @@ class DamageTestCase(base.CatalogTestCase):
             opened.committed(base.REPOSITORY),
             opened.live(base.REPOSITORY),
             opened.last_run(),
+            opened.journal('r'),
         )
 
     def write_all(self, opened: catalog.Catalog) -> None:
         """Write into every table."""
         run = opened.register_run('backup', backup_id='b', volume_id='v')
         opened.add_backup(catalog.BackupRow('b', 'local', 'v'))
+        opened.keep_journal(run.run_id, '{}')
         opened.begin_commit(run.run_id)
         opened.finish_backup(run.run_id, base.summarized(run))
         opened.condemn(base.REPOSITORY, ['p3'])

@@ -13,6 +13,7 @@
 """What each command asks of the API, and how it shows the answer."""
 
 import csv
+import dataclasses
 import io
 import json
 from typing import Any
@@ -79,6 +80,7 @@ class BackupTest(program.ProgramTest):
             name='',
             full=False,
             force=False,
+            mode='auto',
             control=_CONTROL,
         )
         control = self.kit.create_backup.call_args.kwargs['control']
@@ -88,7 +90,7 @@ class BackupTest(program.ProgramTest):
         self.kit.create_backup.return_value = _ROW
         self.call(
             *('backup', 'create', 'a:b', '--target', 'vault', '--full'),
-            *('--name', 'x', '--force'),
+            *('--name', 'x', '--force', '--mode', 'cold'),
         )
         self.kit.create_backup.assert_called_once_with(
             'a:b',
@@ -96,6 +98,7 @@ class BackupTest(program.ProgramTest):
             name='x',
             full=True,
             force=True,
+            mode='cold',
             control=_CONTROL,
         )
 
@@ -159,11 +162,11 @@ class BackupTest(program.ProgramTest):
             self.assertEqual(report.good, shown['good'])
             self.assertEqual(len(report.findings), len(shown['findings']))
         self.kit.verify_backup.assert_called_with(
-            _ID, full=False, control=_CONTROL
+            _ID, full=False, share=None, control=_CONTROL
         )
         self.call('backup', 'verify', _ID, '--full')
         self.kit.verify_backup.assert_called_with(
-            _ID, full=True, control=_CONTROL
+            _ID, full=True, share=None, control=_CONTROL
         )
 
     def test_when_damage_is_shown_then_a_table_tells_where(self) -> None:
@@ -205,11 +208,21 @@ class BackupTest(program.ProgramTest):
         )
         self.assertEqual('local:copy', json.loads(outcome.stdout)['volume'])
         self.kit.restore_backup.assert_called_once_with(
-            _ID, to=None, new='local:copy', overwrite=False, control=_CONTROL
+            _ID,
+            to=None,
+            new='local:copy',
+            overwrite=False,
+            properties=None,
+            control=_CONTROL,
         )
         self.call('backup', 'restore', _ID, '--to', 'a:b', '--overwrite')
         self.kit.restore_backup.assert_called_with(
-            _ID, to='a:b', new=None, overwrite=True, control=_CONTROL
+            _ID,
+            to='a:b',
+            new=None,
+            overwrite=True,
+            properties=None,
+            control=_CONTROL,
         )
 
     def test_when_it_is_a_dry_run_then_the_plan_is_shown(self) -> None:
@@ -241,7 +254,7 @@ class BackupTest(program.ProgramTest):
         self.assertEqual('digraph backup {}\n', outcome.stdout)
         self.kit.create_backup.assert_not_called()
         self.kit.plan_backup.assert_called_with(
-            'a:b', target=None, full=True, force=False
+            'a:b', target=None, full=True, force=False, mode='auto'
         )
 
 
@@ -273,9 +286,71 @@ class VolumeTest(program.ProgramTest):
                 'in_use': None,
                 'generation': '',
                 'incomplete': '',
+                'chain': [],
+                'snapshots': [],
             },
             json.loads(outcome.stdout),
         )
+
+    def test_when_in_layers_then_they_are_shown(self) -> None:
+        self.kit.show_volume.return_value = dataclasses.replace(
+            self.entry,
+            format='qcow2',
+            chain=(model.Link('a.1', 'qcow2'), model.Link('a', 'raw')),
+            snapshots=('one',),
+        )
+        outcome = self.call('volume', 'show', 'local:a', '-f', 'json')
+        shown = json.loads(outcome.stdout)
+        self.assertEqual(
+            [
+                {'name': 'a.1', 'format': 'qcow2'},
+                {'name': 'a', 'format': 'raw'},
+            ],
+            shown['chain'],
+        )
+        self.assertEqual(['one'], shown['snapshots'])
+        text = self.call('volume', 'show', 'local:a').stdout
+        self.assertIn('name=a.1, format=qcow2', text)
+
+    def test_when_cloned_then_snapshot_is_passed_on(self) -> None:
+        self.kit.clone_volume.return_value = self.entry
+        outcome = self.call('volume', 'clone', 'local:b', 'local:a')
+        self.assertEqual(0, outcome.code)
+        self.kit.clone_volume.assert_called_once_with(
+            'local:b', 'local:a', snapshot=None
+        )
+        self.call('volume', 'clone', 'local:b', 'local:a', '--snapshot', 's')
+        self.kit.clone_volume.assert_called_with(
+            'local:b', 'local:a', snapshot='s'
+        )
+
+    def test_when_snapshots_are_listed_then_in_order(self) -> None:
+        self.kit.list_snapshots.return_value = [
+            results.SnapshotEntry('one', 'local:a', 2048),
+            results.SnapshotEntry('two', 'local:a', 2048),
+        ]
+        outcome = self.call(
+            'volume', 'snapshot', 'list', 'local:a', '-f', 'json'
+        )
+        names = [row['name'] for row in json.loads(outcome.stdout)]
+        self.assertEqual(['one', 'two'], names)
+        self.kit.list_snapshots.assert_called_once_with('local:a')
+
+    def test_when_snapshot_is_made_then_it_is_shown(self) -> None:
+        self.kit.create_snapshot.return_value = results.SnapshotEntry(
+            'one', 'local:a', 2048
+        )
+        argv = ('volume', 'snapshot', 'create', 'local:a', 'one')
+        outcome = self.call(*argv, '-f', 'json')
+        self.assertEqual('one', json.loads(outcome.stdout)['name'])
+        self.kit.create_snapshot.assert_called_once_with('local:a', 'one')
+
+    def test_when_snapshot_is_deleted_then_only_with_consent(self) -> None:
+        argv = ('volume', 'snapshot', 'delete', 'local:a', 'one')
+        self.assertEqual(2, self.call(*argv).code)
+        self.kit.delete_snapshot.assert_not_called()
+        self.assertEqual(0, self.call(*argv, '-y').code)
+        self.kit.delete_snapshot.assert_called_once_with('local:a', 'one')
 
     def test_when_created_then_its_size_is_in_bytes(self) -> None:
         self.kit.create_volume.return_value = self.entry
@@ -310,7 +385,7 @@ class RepositoryTest(program.ProgramTest):
             outcome = self.call('repository', 'check', 'vault', '--read-data')
             self.assertEqual(code, outcome.code)
         self.kit.check_repository.assert_called_with(
-            'vault', read_data=True, control=_CONTROL
+            'vault', read_data=True, part=None, control=_CONTROL
         )
 
     def test_when_collected_then_it_is_told_what_is_waited_for(self) -> None:
@@ -361,12 +436,15 @@ class RunTest(program.ProgramTest):
             volume_id='a',
         )
 
+        self.kit.run_process.return_value = 'gone'
+
     def test_when_listed_then_live_ones_are(self) -> None:
         self.kit.list_runs.return_value = [self.run_]
         (row,) = json.loads(self.call('run', 'list', '-f', 'json').stdout)
+        names = ('id', 'number', 'kind', 'state', 'volume', 'process')
         self.assertEqual(
-            ('8c1f', 7, 'backup', 'suspended', 'local:a'),
-            tuple(row[n] for n in ('id', 'number', 'kind', 'state', 'volume')),
+            ('8c1f', 7, 'backup', 'suspended', 'local:a', 'gone'),
+            tuple(row[name] for name in names),
         )
         self.kit.list_runs.assert_called_once_with(everything=False)
         self.call('run', 'list', '--all')
@@ -377,6 +455,16 @@ class RunTest(program.ProgramTest):
         shown = json.loads(self.call('run', 'show', '7', '-f', 'json').stdout)
         self.assertIn('reason', shown)
         self.kit.show_run.assert_called_once_with('7')
+
+    def test_when_resumed_then_its_end_is_shown(self) -> None:
+        done = dataclasses.replace(self.run_, state=catalog.RunState.DONE)
+        self.kit.resume_run.return_value = done
+        self.kit.run_process.return_value = ''
+        outcome = self.call('run', 'resume', '7', '-f', 'json')
+        self.assertEqual(0, outcome.code, outcome.stderr)
+        shown = json.loads(outcome.stdout)
+        self.assertEqual(('done', ''), (shown['state'], shown['process']))
+        self.kit.resume_run.assert_called_once_with('7', control=_CONTROL)
 
     def test_when_aborted_then_only_with_consent(self) -> None:
         self.kit.abort_run.return_value = self.run_

@@ -122,6 +122,33 @@ class ReadTest(DirectCase):
         self.assertEqual(size - 5, opened.read_into(5, [block]))
         self.assertEqual(self.content[5:], block)
 
+    def test_when_memory_is_aligned_then_it_is_read_into(self) -> None:
+        size = 4 * direct.ALIGNMENT
+        self.content = random.Random(8).randbytes(size)
+        os.pwrite(self.fd, self.content, 0)
+        self.forget()
+        opened = self.open()
+        opened._nowait = False
+        memory = direct.aligned(size)
+        blocks = [memory[: size // 2], memory[size // 2 :]]
+        # Memory that is none of ours is no detour of theirs.
+        with mock.patch.object(direct, '_SCRATCH', None):
+            self.assertEqual(size, opened.read_into(0, blocks))
+        self.assertEqual(self.content, bytes(memory))
+
+    def test_when_slices_are_not_aligned_then_the_bytes_are_right(
+        self,
+    ) -> None:
+        size = 2 * direct.ALIGNMENT
+        self.content = random.Random(7).randbytes(size)
+        os.pwrite(self.fd, self.content, 0)
+        self.forget()
+        opened = self.open()
+        opened._nowait = False
+        memory = direct.aligned(size + 100)[100:]
+        self.assertEqual(size, opened.read_into(0, [memory]))
+        self.assertEqual(self.content, bytes(memory))
+
     def test_when_there_are_many_blocks_then_all_are_filled(self) -> None:
         blocks = [bytearray(3) for _ in range(2500)]
         self.assertEqual(7500, self.open().read_into(1, blocks))

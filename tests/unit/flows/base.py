@@ -188,11 +188,15 @@ class KitTestCase(unittest.TestCase):
         directory = self.directory / 'state' / 'runs'
         return sorted(os.listdir(directory)) if directory.exists() else []
 
+    def temporary(self) -> list[catalog_.LedgerEntry]:
+        """Return what the ledger names that is not kept on purpose."""
+        return [entry for entry in self.catalog.ledger() if not entry.retained]
+
     def assert_nothing_left(self) -> None:
         """Assert that nothing temporary is left, and nothing names it."""
         self.assertEqual({}, self.array.opened)
         self.assertEqual({}, self.array.snapshots)
-        self.assertEqual([], self.catalog.ledger())
+        self.assertEqual([], self.temporary())
         self.assertEqual([], self.kit.list_runs())
         self.assertEqual(0, self.rows_of_flows())
         self.assertEqual([], self.locks())

@@ -45,9 +45,9 @@ class FilesDriver(volume.VolumeDriver):
         super().__init__(name, None)
         self.tells_allocation = False
         self.volumes = root / 'volumes'
-        self.snapshots = root / 'snapshots'
+        self.taken = root / 'snapshots'
         self.attachments = root / 'attachments'
-        for path in (self.volumes, self.snapshots, self.attachments):
+        for path in (self.volumes, self.taken, self.attachments):
             path.mkdir(parents=True, exist_ok=True)
 
     def storage_identity(self) -> model.StorageIdentity:
@@ -89,7 +89,7 @@ class FilesDriver(volume.VolumeDriver):
     ) -> model.Attachment:
         path = self.volumes / volume_id
         if snapshot is not None:
-            path = self.snapshots / snapshot.name
+            path = self.taken / snapshot.name
         return self._attached(path, read_only=True)
 
     def attach_volume(self, volume_id: str) -> model.Attachment:
@@ -101,13 +101,13 @@ class FilesDriver(volume.VolumeDriver):
 
     def snapshot(self, volume_id: str, name: str) -> model.Snapshot:
         size_bytes = self.show(volume_id).size_bytes
-        made = self.snapshots / name
+        made = self.taken / name
         if not made.exists():
             shutil.copyfile(self.volumes / volume_id, made)
         return model.Snapshot(name, volume_id, size_bytes)
 
     def delete_snapshot(self, snapshot: model.Snapshot) -> None:
-        (self.snapshots / snapshot.name).unlink(missing_ok=True)
+        (self.taken / snapshot.name).unlink(missing_ok=True)
 
     def create(self, volume_id: str, size_bytes: int) -> model.Volume:
         try:
@@ -124,7 +124,7 @@ class FilesDriver(volume.VolumeDriver):
         """Return what is attached and which snapshots there are."""
         return [
             path.name
-            for directory in (self.snapshots, self.attachments)
+            for directory in (self.taken, self.attachments)
             for path in directory.iterdir()
         ]
 

@@ -17,86 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import os
-from typing import Any
 
-from backupkit import api
 from backupkit import catalog as catalog_
 from backupkit.catalog import liveness
 from backupkit import errors
 from backupkit.flows import ledger
-from backupkit.flows.tasks import step
 from backupkit import model
-from tests.unit.flows import base
 from tests.unit.flows import doubles
+from tests.unit.flows import dying
 from tests.unit.flows import test_revert
 
-_KILLED = 9
 
-
-class DeathTestCase(base.KitTestCase):
-    def connect(self) -> api.Backupkit:
-        """Return a kit whose drivers keep files."""
-        kit = super().connect()
-        session = kit._session
-        driver = doubles.FilesDriver('local', self.directory)
-        session._volume_drivers['local'] = driver
-        target = doubles.FilesTarget('repo', session.target('repo').section)
-        target.root = self.directory / 'objects'
-        session._targets['repo'] = target
-        self.files = driver
-        self.objects = target
-        return kit
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.kit.create_volume('local:v', base.MIB)
-        self.fill(b'one')
-        self.good = self.kit.create_backup('local:v')
-        self.good_packs = sorted(self.objects.packs())
-        self.fill(b'two')
-
-    def fill(self, data: bytes) -> None:
-        path = self.files.volumes / 'v'
-        with path.open('r+b') as file:
-            file.write(data * 100_000)
-
-    def dies(
-        self, call: Callable[[], Any], prepare: Callable[[], None]
-    ) -> None:
-        """Do a call in a process of its own, which must not survive it."""
-        child = os.fork()
-        if not child:
-            try:
-                prepare()
-                call()
-            finally:
-                os._exit(0)
-        _, status = os.waitpid(child, 0)
-        self.assertEqual(_KILLED, os.waitstatus_to_exitcode(status))
-
-    def dies_at(
-        self, name: str, call: Callable[[], Any], *, after: bool
-    ) -> None:
-        """Do a call in a process that dies before or after a step."""
-        method = 'post_execute' if after else 'pre_execute'
-
-        def die(task: step.Step) -> None:
-            if task.name == name:
-                os._exit(_KILLED)
-
-        self.dies(call, lambda: setattr(step.Step, method, die))
-
-    def assert_cleared(self) -> None:
-        self.assertEqual([], self.files.left())
-        self.assertEqual([], self.catalog.ledger())
-        self.assertEqual([], self.kit.list_runs())
-        self.assertEqual([], self.locks())
-        self.assertEqual(0, self.rows_of_flows())
-
-    def back_up(self) -> None:
-        self.connect().create_backup('local:v')
-
-    def test_when_a_backup_died_then_the_next_undoes_it(self) -> None:
+class DeathTestCase(dying.DyingTestCase):
+    def test_when_a_backup_died_then_the_next_ends_it_first(self) -> None:
         for name in test_revert.WITH_SNAPSHOT:
             with self.subTest(step=name):
                 self.dies_at(name, self.back_up, after=False)
@@ -105,8 +38,8 @@ class DeathTestCase(base.KitTestCase):
                     row = self.kit.create_backup('local:v')
                 self.assert_cleared()
                 dead = self.catalog.backup(dead.backup_id)
-                self.assertEqual(model.BackupStatus.ERROR, dead.status)
-                self.assertIn('its process died', dead.fail_reason)
+                self.assertEqual(model.BackupStatus.AVAILABLE, dead.status)
+                self.assertEqual(dead.backup_id, row.parent_id)
                 self.assertTrue(self.kit.verify_backup(row.backup_id).good)
                 self.kit.delete_backup(row.backup_id)
 
@@ -115,8 +48,9 @@ class DeathTestCase(base.KitTestCase):
             with self.subTest(step=name):
                 self.dies_at(name, self.back_up, after=True)
                 shown = [d for d in self.kit.doctor() if d.area == 'run']
+                cure = f'backupkit run resume {self.only_run().number}'
                 self.assertEqual(
-                    [('problem', 'backupkit doctor --clear')],
+                    [('problem', f'{cure}, or backupkit doctor --clear')],
                     [(one.state, one.cure) for one in shown],
                 )
                 self.kit.doctor(clear=True)
@@ -132,7 +66,7 @@ class DeathTestCase(base.KitTestCase):
             lambda: setattr(
                 catalog_.Catalog,
                 'finish_backup',
-                lambda *unused: os._exit(_KILLED),
+                lambda *unused: os._exit(dying.KILLED),
             ),
         )
         self.assertEqual(model.BackupStatus.COMMITTING, self.last_row().status)
@@ -155,12 +89,14 @@ class DeathTestCase(base.KitTestCase):
         self.dies(
             self.back_up,
             lambda: setattr(
-                ledger.Ledger, 'describe', lambda *unused: os._exit(_KILLED)
+                ledger.Ledger,
+                'describe',
+                lambda *unused: os._exit(dying.KILLED),
             ),
         )
         self.kit.doctor(clear=True)
-        self.assertEqual([], self.catalog.ledger())
-        self.assertEqual([], list(self.files.snapshots.iterdir()))
+        self.assertEqual([], self.temporary())
+        self.assertEqual([], list(self.files.taken.iterdir()))
 
     def test_when_a_restore_died_then_its_volume_is_deleted(self) -> None:
         for name in test_revert.RESTORE[1:]:
@@ -191,7 +127,7 @@ class DeathTestCase(base.KitTestCase):
         (self.files.volumes / 'w').write_bytes(b'theirs')
         self.kit.doctor(clear=True)
         self.assertEqual(b'theirs', (self.files.volumes / 'w').read_bytes())
-        self.assertEqual([], self.catalog.ledger())
+        self.assertEqual([], self.temporary())
 
     def dies_creating(self) -> None:
         """Die when the new volume of a restore is made, and not noted."""
@@ -200,7 +136,9 @@ class DeathTestCase(base.KitTestCase):
                 self.good.backup_id, new='local:w'
             ),
             lambda: setattr(
-                ledger.Ledger, 'describe', lambda *unused: os._exit(_KILLED)
+                ledger.Ledger,
+                'describe',
+                lambda *unused: os._exit(dying.KILLED),
             ),
         )
         self.assertTrue((self.files.volumes / 'w').exists())
@@ -215,7 +153,7 @@ class DeathTestCase(base.KitTestCase):
                 with self.assertLogs('backupkit', 'WARNING'):
                     self.kit.doctor(clear=True)
                 self.assertTrue((self.files.volumes / 'w').exists())
-                self.assertEqual(1, len(self.catalog.ledger()))
+                self.assertEqual(1, len(self.temporary()))
                 self.kit.delete_volume('local:w')
                 self.kit.doctor(clear=True)
                 self.assert_cleared()
@@ -270,20 +208,22 @@ class DeathTestCase(base.KitTestCase):
         self.dies_at('copy', self.back_up, after=False)
         self.patch(doubles.FilesTarget, 'abort', _away)
         with self.assertLogs('backupkit.flows', 'WARNING') as logs:
-            self.kit.collect_garbage()
+            self.kit.doctor(clear=True)
         self.assertIn('it is not mounted', logs.output[-1])
         self.assertEqual([], self.catalog.runs(live_only=True))
 
-    def test_when_one_cannot_be_undone_then_gc_goes_on(self) -> None:
+    def test_when_one_cannot_be_undone_then_others_go_on(self) -> None:
         self.dies_at('copy', self.back_up, after=False)
         run = self.only_run()
         self.catalog.begin_commit(run.run_id)
         self.patch(doubles.FilesTarget, 'abort', _away)
         with self.assertLogs('backupkit.api', 'WARNING') as logs:
-            result = self.kit.collect_garbage()
+            self.kit.doctor(clear=True)
         self.assertIn('it is not mounted', logs.output[-1])
+        result = self.kit.collect_garbage()
         self.assertEqual(0, result.deleted_packs)
         self.assertEqual(run.run_id, self.only_run().run_id)
+        # It was aborted, so it cannot be gone on with.
         with self.assertLogs(), self.assertRaises(errors.TargetMissing):
             self.kit.create_backup('local:v')
 

@@ -182,7 +182,7 @@ class ResumedTestCase(base.KitTestCase):
         super().setUp()
         # As if the process had been killed: nobody says what it left.
         self.patch(catalog.Catalog, 'suspend_run', lambda *unused: None)
-        self.patch(runs, '_KEEPING', frozenset(catalog.RunKind))
+        self.patch(runs, 'KEEPING', frozenset(catalog.RunKind))
 
     def resume_after(self, name: str, call: Callable[[], Any]) -> None:
         """Kill a flow when a step has done its deed, and go on with it."""
@@ -222,6 +222,10 @@ class ResumedTestCase(base.KitTestCase):
                 self.assertEqual(self.read('v'), self.read(name))
 
     def test_when_a_step_runs_twice_then_the_backup_is_good(self) -> None:
+        self.back_up_each(test_revert.WITH_CHECKPOINT)
+
+    def test_when_no_checkpoint_is_kept_then_likewise(self) -> None:
+        self.without('changed_extents')
         self.back_up_each(test_revert.WITH_SNAPSHOT)
 
     def test_when_it_does_without_snapshot_then_likewise(self) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import unittest
 
 from backupkit.flows import backup
+from backupkit.flows import copy_backup
 from backupkit.flows import delete
 from backupkit.flows import diagram
 from backupkit.flows import restore
@@ -35,9 +36,20 @@ VALUES: dict[str, tuple[set[str], set[str]]] = {
     ),
     'detach': ({'run_id', 'backup_id', 'attachment'}, set()),
     'delete-snapshot': ({'run_id', 'snapshot'}, set()),
-    'create-volume': ({'run_id', 'volume_id', 'size_bytes'}, set()),
-    'write': ({'backup_id', 'attachment', 'size_bytes'}, {'summary'}),
-    'verify': ({'backup_id', 'full'}, {'report'}),
+    'keep-checkpoint': ({'run_id', 'backup_id', 'volume_id'}, {'checkpoint'}),
+    'settle-checkpoint': (
+        {'run_id', 'backup_id', 'volume_id', 'checkpoint', 'summary'},
+        set(),
+    ),
+    'create-volume': (
+        {'run_id', 'volume_id', 'size_bytes', 'properties'},
+        set(),
+    ),
+    'write': (
+        {'run_id', 'backup_id', 'attachment', 'size_bytes'},
+        {'summary'},
+    ),
+    'verify': ({'backup_id', 'full', 'share'}, {'report'}),
     'delete': ({'backup_id'}, set()),
 }
 
@@ -98,6 +110,50 @@ class GraphTestCase(unittest.TestCase):
             steps, 'run_id', 'backup_id', 'volume_id', 'request', 'force'
         )
 
+    def test_with_a_checkpoint_then_it_takes_the_snapshots_place(self) -> None:
+        steps = diagram.plan(
+            backup.flow,
+            backend='b',
+            target='t',
+            snapshot=True,
+            compare=False,
+            checkpoint=True,
+        )
+        self.assert_flow(
+            steps,
+            'snapshot',
+            'attach',
+            'copy',
+            'detach',
+            'keep-checkpoint',
+            'record',
+            'settle-checkpoint',
+        )
+        self.assert_provided(
+            steps, 'run_id', 'backup_id', 'volume_id', 'request'
+        )
+
+    def test_with_a_checkpoint_alone_then_it_comes_first(self) -> None:
+        steps = diagram.plan(
+            backup.flow,
+            backend='b',
+            target='t',
+            snapshot=False,
+            compare=True,
+            checkpoint=True,
+        )
+        self.assert_flow(
+            steps,
+            'keep-checkpoint',
+            'attach',
+            'fingerprint',
+            'copy',
+            'compare',
+            'detach',
+            'record',
+            'settle-checkpoint',
+        )
+
     def test_when_nothing_can_tell_then_it_is_only_copied(self) -> None:
         steps = diagram.plan(
             backup.flow, backend='b', target='t', snapshot=False, compare=False
@@ -118,7 +174,12 @@ class GraphTestCase(unittest.TestCase):
             'record',
         )
         self.assert_provided(
-            steps, 'run_id', 'backup_id', 'volume_id', 'size_bytes'
+            steps,
+            'run_id',
+            'backup_id',
+            'volume_id',
+            'size_bytes',
+            'properties',
         )
 
     def test_when_restoring_over_a_volume_then_none_is_created(self) -> None:
@@ -126,6 +187,17 @@ class GraphTestCase(unittest.TestCase):
             restore.flow, backend='b', target='t', new=False, reads_zero=False
         )
         self.assert_flow(steps, 'attach', 'begin', 'write', 'detach', 'record')
+
+    def test_when_copying_then_no_volume_is_asked_for(self) -> None:
+        steps = diagram.plan(copy_backup.flow, source='s', target='t')
+        self.assertEqual(
+            [
+                ('copy', {'run_id', 'backup_id', 'request', 'source_id'}),
+                ('record', {'run_id', 'prepared'}),
+            ],
+            [(step.task, set(step.requires)) for step in steps],
+        )
+        self.assertEqual([True, False], [step.undone for step in steps])
 
     def test_when_verifying_then_the_report_is_recorded(self) -> None:
         steps = diagram.plan(verify.flow, target='t')

@@ -150,12 +150,13 @@ class RacyCommitTest(base.KitTestCase):
         self.assertTrue(run.committing_at)
         self.assertTrue(self.packs())
 
-    def test_commit_when_suspended_then_the_operator_aborts(self) -> None:
+    def test_commit_when_suspended_then_an_abort_completes_it(self) -> None:
         self.suspend()
         self.kit.abort_run(self.only_run().run_id)
-        self.assertEqual([], self.packs())
         self.assertEqual([], self.kit.list_runs())
-        self.assertEqual(model.BackupStatus.ERROR, self.last_row().status)
+        self.assertEqual(model.BackupStatus.AVAILABLE, self.last_row().status)
+        (listed,) = self.kit.list_backups()
+        self.assertTrue(self.kit.verify_backup(listed.backup_id).good)
 
     def test_commit_when_its_answer_was_lost_then_abort_finds_it(
         self,

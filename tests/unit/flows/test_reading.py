@@ -41,11 +41,11 @@ class SourceTestCase(base.KitTestCase):
         ) as source:
             return list(source.open(parent_id).extents())
 
-    def test_when_it_is_not_raw_then_it_is_refused(self) -> None:
-        attachment = dataclasses.replace(self.attachment, format='qcow2')
+    def test_when_the_format_is_unknown_then_it_is_refused(self) -> None:
+        attachment = dataclasses.replace(self.attachment, format='vmdk')
         with (
             reading.Source(self.driver, attachment, self.catalog) as source,
-            self.assertRaisesRegex(errors.NotSupported, 'format qcow2'),
+            self.assertRaisesRegex(errors.NotSupported, 'format .vmdk.'),
         ):
             source.open(None)
 

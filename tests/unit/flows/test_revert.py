@@ -28,7 +28,23 @@ WITH_SNAPSHOT = (
     'delete-snapshot',
     'record',
 )
-WITHOUT = ('attach', 'fingerprint', 'copy', 'compare', 'detach', 'record')
+WITH_CHECKPOINT = (
+    'snapshot',
+    'attach',
+    'copy',
+    'detach',
+    'keep-checkpoint',
+    'record',
+)
+WITHOUT = (
+    'keep-checkpoint',
+    'attach',
+    'fingerprint',
+    'copy',
+    'compare',
+    'detach',
+    'record',
+)
 RESTORE = ('create-volume', 'attach', 'begin', 'write', 'detach', 'record')
 
 
@@ -74,6 +90,12 @@ class FailureTestCase(BackupTestCase):
         self.assert_next_works()
 
     def test_when_a_step_fails_then_all_before_it_is_undone(self) -> None:
+        self._fail_at_each(WITH_CHECKPOINT)
+
+    def test_when_a_step_fails_without_checkpoint_then_all_is_undone(
+        self,
+    ) -> None:
+        self.without('changed_extents')
         self._fail_at_each(WITH_SNAPSHOT)
 
     def test_when_it_fails_without_snapshot_then_all_is_undone(self) -> None:
@@ -149,7 +171,7 @@ class FailureTestCase(BackupTestCase):
 
     def test_when_interrupted_without_handler_then_it_is_undone(self) -> None:
         for error in (KeyboardInterrupt(), SystemExit(1)):
-            for name in WITH_SNAPSHOT:
+            for name in WITH_CHECKPOINT:
                 with self.subTest(step=name, error=error):
                     with (
                         self.stopping_at(name, error),
@@ -168,17 +190,18 @@ class UndoFailureTestCase(BackupTestCase):
             row = self.kit.create_backup('local:v')
         self.assertEqual(model.BackupStatus.AVAILABLE, row.status)
         self.assertIn('cannot detach', logs.output[0])
-        (entry,) = self.catalog.ledger()
+        (entry,) = self.temporary()
         self.assertEqual(catalog.LedgerKind.ATTACHMENT, entry.kind)
         self.assertEqual(f'backupkit-{row.backup_id}', entry.name)
         self.kit.doctor(clear=True)
         self.assert_nothing_left()
 
     def test_when_the_snapshot_stays_then_the_backup_is_good(self) -> None:
+        self.without('changed_extents')
         with self.breaking('delete_snapshot'), self.assertLogs():
             row = self.kit.create_backup('local:v')
         self.assertEqual(model.BackupStatus.AVAILABLE, row.status)
-        (entry,) = self.catalog.ledger()
+        (entry,) = self.temporary()
         self.assertEqual(catalog.LedgerKind.SNAPSHOT, entry.kind)
         self.assertEqual([entry.name], list(self.array.snapshots))
         self.kit.doctor(clear=True)

@@ -44,7 +44,7 @@ def stopping(name: str, how: str) -> control_.Control:
 class CancelTestCase(test_revert.BackupTestCase):
     def test_when_cancelled_in_any_step_then_all_is_undone(self) -> None:
         # In the last step it comes too late.
-        for name in test_revert.WITH_SNAPSHOT[:-1]:
+        for name in test_revert.WITH_CHECKPOINT[:-1]:
             with self.subTest(step=name):
                 control = stopping(name, 'cancel')
                 with self.assertRaises(errors.Cancelled):
@@ -86,30 +86,67 @@ class SuspendTestCase(test_revert.BackupTestCase):
         self.assertEqual(catalog.RunState.SUSPENDED, run.state)
         self.assertEqual(1, len(self.array.snapshots))
         self.assertEqual(1, len(self.array.opened))
-        self.assertEqual(2, len(self.catalog.ledger()))
+        self.assertEqual(2, len(self.temporary()))
         self.assertLess(0, self.rows_of_flows())
         self.assertEqual(model.BackupStatus.CREATING, self.last_row().status)
 
     def test_when_suspended_in_any_step_then_an_abort_clears(self) -> None:
-        for name in test_revert.WITH_SNAPSHOT[:-1]:
+        for name in test_revert.WITH_CHECKPOINT[:-1]:
             with self.subTest(step=name):
                 run = self.suspend_at(name)
                 self.kit.abort_run(str(run.number))
                 self.assert_failed('aborted by the operator')
         self.assert_next_works()
 
-    def test_when_suspended_then_the_volume_is_held(self) -> None:
+    def test_when_suspended_then_the_next_goes_on_first(self) -> None:
+        for name in test_revert.WITH_CHECKPOINT[:-1]:
+            with self.subTest(step=name):
+                run = self.suspend_at(name)
+                left = self.last_row().backup_id
+                row = self.kit.create_backup('local:v')
+                self.assertEqual(left, row.parent_id)
+                ended = self.catalog.run(run.run_id)
+                self.assertEqual(catalog.RunState.DONE, ended.state)
+                self.assertEqual('', ended.reason)
+                self.assert_nothing_left()
+
+    def test_when_suspended_then_it_can_be_resumed(self) -> None:
+        for name in test_revert.WITH_CHECKPOINT[:-1]:
+            with self.subTest(step=name):
+                run = self.suspend_at(name)
+                self.assertEqual('gone', self.kit.run_process(run))
+                ended = self.kit.resume_run(str(run.number))
+                self.assertEqual(catalog.RunState.DONE, ended.state)
+                self.assertEqual('', self.kit.run_process(ended))
+                self.assert_nothing_left()
+
+    def test_when_resumed_in_vain_then_it_is_suspended_again(self) -> None:
         run = self.suspend_at('copy')
-        with self.assertRaisesRegex(
-            errors.Conflict, f'run abort {run.run_id}'
-        ):
-            self.kit.create_backup('local:v')
+        with self.assertRaises(errors.Suspended):
+            self.kit.resume_run(
+                run.run_id, control=stopping('detach', 'suspend')
+            )
+        self.assertEqual(catalog.RunState.SUSPENDED, self.only_run().state)
+        self.kit.resume_run(run.run_id)
+        self.assert_nothing_left()
+
+    def test_when_resumed_and_cancelled_then_all_is_undone(self) -> None:
+        run = self.suspend_at('copy')
+        with self.assertRaises(errors.Cancelled):
+            self.kit.resume_run(run.run_id, control=stopping('copy', 'cancel'))
+        self.assert_failed('cancelled in step')
 
     def test_when_suspended_then_a_doctor_shows_and_keeps_it(self) -> None:
         run = self.suspend_at('copy')
         found = self.kit.doctor(clear=True)
         self.assertEqual(
-            [('warning', f'backupkit run abort {run.number}')],
+            [
+                (
+                    'warning',
+                    f'backupkit run resume {run.number}, or '
+                    f'backupkit run abort {run.number}',
+                )
+            ],
             [(one.state, one.cure) for one in found if one.area == 'run'],
         )
         self.assertEqual(run, self.only_run())

@@ -28,6 +28,10 @@ from backupkit.mounts import command
 from backupkit import privileged
 from backupkit.privileged import mounts as entry_points
 
+_ROOT = pathlib.Path(__file__).resolve().parents[3]
+#: The Python of the examples for administrators.
+_EXECUTABLE = '/opt/backupkit/bin/python3'
+
 SERVE = (sys.executable, '-I', '-m', 'backupkit.privileged.serve')
 
 
@@ -66,6 +70,24 @@ class CommandTest(unittest.TestCase):
             "[privsep_mounts]\nhelper_command = doas /x/helper 'a b'\n"
         )
         self.assertEqual(('doas', '/x/helper', 'a b'), self.helper(1000))
+
+    def test_when_an_example_names_the_command_then_it_is_that_one(
+        self,
+    ) -> None:
+        patch = mock.patch.object(sys, 'executable', _EXECUTABLE)
+        with patch:
+            line = self.helper(1000)
+        guide = (_ROOT / 'doc/source/admin/privileges.rst').read_text()
+        self.assertIn(f'   helper_command = {" ".join(line)}\n', guide)
+        context = privileged.context
+        with mock.patch.object(context, 'command', line[2:]):
+            pinned = context.helper_command('/tmp/tmp????????/privsep.sock')
+        rules = (_ROOT / 'etc/backupkit/sudoers.example').read_text()
+        self.assertTrue(
+            rules.endswith(
+                f'\nbackupkit ALL=(root) NOPASSWD: {" ".join(pinned)}\n'
+            )
+        )
 
 
 class CallTest(unittest.TestCase):

@@ -292,5 +292,5 @@ class TestNewer(GoldenCase):
         self.one_refused()
 
     def test_when_a_layout_is_unknown_then_it_is_refused(self) -> None:
-        self.edit(self.manifest, frame.MANIFEST, layout='image')
+        self.edit(self.manifest, frame.MANIFEST, layout='drawers')
         self.one_refused()

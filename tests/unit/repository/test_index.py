@@ -18,6 +18,7 @@ import collections
 import random
 from typing import Any
 import unittest
+from unittest import mock
 import uuid
 
 import hypothesis
@@ -25,6 +26,7 @@ from hypothesis import strategies
 
 from backupkit.repository import index
 from backupkit.repository import layout
+from backupkit.repository import search
 
 PACKS = [
     layout.PackId(str(uuid.UUID(int=at)), 'a77e0001', at) for at in range(3)
@@ -74,9 +76,10 @@ class TestLookup(unittest.TestCase):
         keys=strategies.lists(_KEYS, max_size=60),
         others=strategies.lists(_KEYS, max_size=20),
         seed=strategies.integers(0, 99),
+        near=strategies.sampled_from((1, 2, 5, 48)),
     )
     def test_when_a_digest_is_searched_then_all_its_places_are_found(
-        self, keys: list[bytes], others: list[bytes], seed: int
+        self, keys: list[bytes], others: list[bytes], seed: int, near: int
     ) -> None:
         chance = random.Random(seed)
         model: dict[bytes, list[index.Place]] = collections.defaultdict(list)
@@ -91,9 +94,9 @@ class TestLookup(unittest.TestCase):
         segment.check_records(index.PART_LIMIT)
         self.assertEqual(len(records), segment.count)
         for key in [*keys, *others, bytes(32), b'\xff' * 32]:
-            self.assertEqual(
-                sorted(model.get(key, [])), sorted(segment.lookup(key))
-            )
+            with mock.patch.object(search, '_NEAR', near):
+                found = segment.lookup(key)
+            self.assertEqual(sorted(model.get(key, [])), sorted(found))
         self.assertEqual(sorted(records), sorted(segment.records()))
 
     def test_when_digests_are_not_spread_then_the_search_is_still_short(
@@ -131,8 +134,9 @@ class TestLookup(unittest.TestCase):
                 found = segment.lookup(key)
                 worst = max(worst, data.looks)
                 self.assertEqual(keys.count(key), len(found))
-            # And two more that tell where the run of equal digests ends.
-            self.assertLessEqual(worst, 2 * 12 + 4, name)
+            # Three more for the guess, and two that tell where the run of
+            # equal digests ends.
+            self.assertLessEqual(worst, 2 * 12 + 7, name)
 
     def test_when_a_segment_is_empty_then_nothing_is_found(self) -> None:
         segment = segment_of([])

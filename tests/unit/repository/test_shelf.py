@@ -24,6 +24,7 @@ import pathlib
 import random
 import tempfile
 import threading
+import time
 from unittest import mock
 import uuid
 
@@ -166,6 +167,22 @@ class TestKeeping(ShelfCase):
         self.assertEqual(0o770, self.path.stat().st_mode & 0o7777)
         for path in self.path.iterdir():
             self.assertEqual(0o660, path.stat().st_mode & 0o7777, path.name)
+
+    def test_when_a_process_died_then_what_it_left_is_removed(self) -> None:
+        add_some(str(self.path), [1])
+        (listed,) = self.path.glob('*.idx')
+        left = [self.path / f'{"0a" * 8}.idx', self.path / '.0a0b0c0d']
+        young = self.path / f'{"0b" * 8}.idx'
+        others = self.path / 'notes'
+        for path in (*left, young, others):
+            path.write_bytes(b'left')
+        two_days_ago = time.time() - 2 * 86_400
+        for path in (*left, listed, others):
+            os.utime(path, (two_days_ago, two_days_ago))
+        add_some(str(self.path), [2])
+        self.assertEqual([False, False], [path.exists() for path in left])
+        for path in (listed, young, others):
+            self.assertTrue(path.exists(), path)
 
 
 class TestMerging(ShelfCase):

@@ -134,15 +134,17 @@ class MemoryTest(unittest.TestCase):
         driver.detach(first)
         self.assertTrue(os.path.exists(second.path))
 
-    def test_checkpoints_when_there_are_many_then_bounded(self) -> None:
+    def test_checkpoint_when_dropped_then_nothing_of_it_is_left(self) -> None:
         self.addCleanup(array.discard, self.id())
         driver = sections.load_volume_driver('memory', array=self.id())
         driver.create('v', 4096)
-        for number in range(array.CHECKPOINT_LIMIT + 5):
-            driver.delete_snapshot(driver.snapshot('v', f's{number}'))
-        kept = array.array(self.id()).volumes['v'].checkpoints
-        self.assertEqual(array.CHECKPOINT_LIMIT, len(kept))
-        self.assertEqual('s5', kept[0].name)
+        for number in range(3):
+            driver.snapshot('v', f's{number}')
+            driver.keep_checkpoint('v', f's{number}')
+        driver.drop_checkpoint('v', 's1')
+        memory = array.array(self.id())
+        self.assertEqual(['s0', 's2'], [*memory.volumes['v'].checkpoints])
+        self.assertEqual({}, memory.snapshots)
 
 
 class LaggingTest(unittest.TestCase):

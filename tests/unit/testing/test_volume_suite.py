@@ -13,7 +13,7 @@
 
 """The suite of a volume driver finds drivers that break their promises."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import dataclasses
 import os
 import unittest
@@ -196,8 +196,8 @@ class Late(memory.MemoryVolumeDriver):
     def changed_extents(
         self, attachment: model.Attachment, since: model.Checkpoint
     ) -> Extents:
-        kept = self._array.volumes[since.volume_id].checkpoints[-1]
-        last = dataclasses.replace(since, backup_id=kept.name[-36:])
+        *_, last_name = self._array.volumes[since.volume_id].checkpoints
+        last = dataclasses.replace(since, backup_id=last_name[-36:])
         return super().changed_extents(attachment, last)
 
 
@@ -211,6 +211,21 @@ class Trusting(memory.MemoryVolumeDriver):
         if found:
             since = dataclasses.replace(since, generation=found.generation)
         return super().changed_extents(attachment, since)
+
+
+class Clinging(memory.MemoryVolumeDriver):
+    """A checkpoint that is dropped is there all the same."""
+
+    def drop_checkpoint(self, volume_id: str, name: str) -> None:
+        return
+
+
+class Fragile(memory.MemoryVolumeDriver):
+    """A checkpoint that is kept again is of now."""
+
+    def keep_checkpoint(self, volume_id: str, name: str) -> None:
+        super().drop_checkpoint(volume_id, name)
+        super().keep_checkpoint(volume_id, name)
 
 
 class Following(memory.MemoryVolumeDriver):
@@ -296,6 +311,30 @@ class Stingy(memory.MemoryVolumeDriver):
         return size_bytes // 4096 * 4096
 
 
+class Unordered(memory.MemoryVolumeDriver):
+    def snapshots(self, volume_id: str) -> Sequence[model.Snapshot]:
+        return list(reversed(super().snapshots(volume_id)))
+
+
+class Promoting(memory.MemoryVolumeDriver):
+    """What is made of a snapshot is as the volume is now."""
+
+    def create_from_snapshot(
+        self, volume_id: str, snapshot: model.Snapshot
+    ) -> model.Volume:
+        super().create_from_snapshot(volume_id, snapshot)
+        self.delete(volume_id)
+        return self.clone(volume_id, snapshot.volume_id)
+
+
+class Layered(memory.MemoryVolumeDriver):
+    """The layers that are told are not what is attached."""
+
+    def chain(self, volume_id: str) -> Sequence[model.Link]:
+        self.show(volume_id)
+        return (model.Link('top', 'qcow2'), model.Link('base', 'raw'))
+
+
 MUTANTS: list[type[memory.MemoryVolumeDriver]] = [
     Lavish,
     Eager,
@@ -318,6 +357,8 @@ MUTANTS: list[type[memory.MemoryVolumeDriver]] = [
     Lazy,
     Late,
     Trusting,
+    Clinging,
+    Fragile,
     Following,
     Repeating,
     Lingering,
@@ -329,6 +370,9 @@ MUTANTS: list[type[memory.MemoryVolumeDriver]] = [
     Twin,
     Replacing,
     Stingy,
+    Unordered,
+    Promoting,
+    Layered,
 ]
 
 
@@ -355,9 +399,13 @@ class VolumeDriverSuiteTest(unittest.TestCase):
             capabilities = capability.VolumeCapabilities(create=True)
             changed_extents = base.VolumeDriver.changed_extents
             fingerprint = base.VolumeDriver.fingerprint
+            keep_checkpoint = base.VolumeDriver.keep_checkpoint
+            drop_checkpoint = base.VolumeDriver.drop_checkpoint
             snapshot = base.VolumeDriver.snapshot
             delete_snapshot = base.VolumeDriver.delete_snapshot
             clone = base.VolumeDriver.clone
+            snapshots = base.VolumeDriver.snapshots
+            create_from_snapshot = base.VolumeDriver.create_from_snapshot
             extents = base.VolumeDriver.extents
 
             def show(self, volume_id: str) -> model.Volume:

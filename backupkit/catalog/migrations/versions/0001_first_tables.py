@@ -30,6 +30,7 @@ def upgrade() -> None:
     _make_condemned()
     _make_repositories()
     _make_destinations()
+    _make_journals()
 
 
 def _options() -> dict[str, Any]:
@@ -75,6 +76,10 @@ def _make_runs() -> None:
         sa.Column('reason', sa.Text, nullable=False),
         sa.Column('params', sa.Text, nullable=False),
         sa.Column('committing_at', sa.String(40), nullable=False),
+        sa.Column('attempt', sa.String(16), nullable=False),
+        sa.Column('overtaken_at', sa.String(40), nullable=False),
+        sa.Column('source_id', sa.String(64)),
+        sa.Column('source_repository_id', sa.String(64), nullable=False),
         sqlite_autoincrement=True,
         **_options(),
     )
@@ -109,6 +114,8 @@ def _make_backups() -> None:
         sa.Column('fail_reason', sa.Text, nullable=False),
         sa.Column('service_metadata', sa.Text, nullable=False),
         sa.Column('run_number', sa.Integer, nullable=False),
+        sa.Column('copy_of', sa.String(64), nullable=False),
+        sa.Column('protected', sa.Boolean, nullable=False),
         **_options(),
     )
     op.create_index(
@@ -167,5 +174,15 @@ def _make_destinations() -> None:
         sa.Column('run_id', sa.String(64), nullable=False),
         sa.Column('backup_id', sa.String(64), nullable=False),
         sa.Column('begun_at', sa.String(40), nullable=False),
+        **_options(),
+    )
+
+
+def _make_journals() -> None:
+    op.create_table(
+        'journals',
+        sa.Column('run_id', sa.String(64), primary_key=True),
+        sa.Column('body', sa.Text, nullable=False),
+        sa.Column('kept_at', sa.String(40), nullable=False),
         **_options(),
     )

@@ -28,6 +28,7 @@ from backupkit.repository.image import block
 from backupkit.repository.image import digests
 from backupkit.repository.image import manifest as manifest_
 from backupkit.repository.image import reader as reader_
+from backupkit.repository.image import source
 from backupkit.repository.image import volume as volume_
 from backupkit.repository.image import writer as writer_
 from backupkit.repository import tree
@@ -145,7 +146,10 @@ class ImageCase(unittest.TestCase):
             root = head.root if head else None
         map_ = None if root is None else digests.TreeReader(file, root)
         made = reader_.ImageReader(
-            volume.path, found.geometry, found.digest, map_
+            source.FileSource(volume.path, found.geometry.size_bytes),
+            found.geometry,
+            found.digest,
+            map_,
         )
         self.addCleanup(made.close)
         return made

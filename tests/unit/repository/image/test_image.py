@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+from unittest import mock
 
 from backupkit.copy import control as control_
 from backupkit import errors
@@ -25,6 +26,7 @@ from backupkit.repository.image import area as area_
 from backupkit.repository.image import check
 from backupkit.repository.image import manifest as manifest_
 from backupkit.repository.image import writer as writer_
+from backupkit.repository import selection
 from backupkit.repository import tree
 from backupkit.testing import plain
 from backupkit.testing import suite
@@ -178,7 +180,7 @@ class CheckTest(case.ImageCase):
                 case.ID,
                 control_.Control(),
                 threads=2,
-                full=full,
+                reads=selection.All() if full else selection.Nothing(),
             )
         for finding in report.findings:
             self.assertEqual((case.ID,), finding.backup_ids)
@@ -208,6 +210,30 @@ class CheckTest(case.ImageCase):
             with self.assertRaises(errors.Damaged):
                 self.restored(path)
             self.overwrite(path, offset, right)
+
+    def test_check_when_a_part_is_chosen_then_only_that_is_read(self) -> None:
+        path = self.make(self.data())
+        self.overwrite(path, case.SIZE - 1, b'another')
+        with (
+            mock.patch.object(check, '_PIECE_BYTES', 4 * case.CHUNK),
+            self.opened(path) as volume,
+        ):
+            reader = self.reader(volume)
+            found = [
+                check.check(
+                    reader,
+                    'volume',
+                    case.ID,
+                    control_.Control(),
+                    threads=2,
+                    reads=selection.Part(number, 5),
+                )
+                for number in range(1, 6)
+            ]
+        whole = case.SIZE - 6 * case.CHUNK
+        self.assertEqual(whole, sum(one.bytes_read for one in found))
+        self.assertEqual(1, sum(len(one.findings) for one in found))
+        self.assertGreater(sum(one.bytes_read > 0 for one in found), 1)
 
     def test_check_when_a_zero_is_soiled_then_full_finds_it(self) -> None:
         path = self.make(self.data())

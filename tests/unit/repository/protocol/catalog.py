@@ -21,11 +21,16 @@ from typing import Any
 from tests.unit.repository.protocol import values
 
 LEGAL = {
-    values.State.RUNNING: {values.State.COMMITTING, values.State.ABORTING},
+    values.State.RUNNING: {
+        values.State.COMMITTING,
+        values.State.ABORTING,
+        # Only a mover, which has nothing to commit.
+        values.State.DELETED,
+    },
     values.State.COMMITTING: {values.State.AVAILABLE, values.State.ABORTING},
     values.State.ABORTING: {values.State.AVAILABLE, values.State.ABORTED},
     values.State.AVAILABLE: {values.State.DELETING},
-    values.State.DELETING: {values.State.DELETED},
+    values.State.DELETING: {values.State.DELETED, values.State.AVAILABLE},
     values.State.ABORTED: set[values.State](),
     values.State.DELETED: set[values.State](),
 }
@@ -45,6 +50,16 @@ class Catalog:
         self.runs[number] = values.Row(values.State.RUNNING, attempt)
         return number
 
+    def register_mover(self, attempt: str) -> int:
+        """Begin a run that moves packs, and return its number."""
+        number = self.register(attempt)
+        self._change(number, mover=True)
+        return number
+
+    def end_move(self, number: int) -> None:
+        """End a mover: nobody waits any more with what is not reached."""
+        self._change(number, state=values.State.DELETED)
+
     def rows(self) -> tuple[tuple[int, values.Row], ...]:
         """Return every run."""
         return tuple(self.runs.items())
@@ -56,9 +71,14 @@ class Catalog:
     def take_over(self, number: int, attempt: str) -> values.Row | None:
         """Make the caller the run's writer, or return None if it is over."""
         row = self.runs.get(number)
-        if row is None or row.state not in (
-            values.State.RUNNING,
-            values.State.COMMITTING,
+        if (
+            row is None
+            or row.mover
+            or row.state
+            not in (
+                values.State.RUNNING,
+                values.State.COMMITTING,
+            )
         ):
             return None
         if row.state is values.State.RUNNING:
@@ -69,11 +89,21 @@ class Catalog:
         )
 
     def begin_commit(
-        self, number: int, attempt: str, document: values.Manifest
+        self,
+        number: int,
+        attempt: str,
+        document: values.Manifest,
+        *,
+        any_attempt: bool = False,
     ) -> bool:
-        """Fix the manifest, unless the run was aborted or taken over."""
+        """Fix the manifest, unless the run was aborted or taken over.
+
+        With `any_attempt` whoever had it once may: only a mutant does so.
+        """
         row = self.runs[number]
-        if row.state is not values.State.RUNNING or row.attempt != attempt:
+        if row.state is not values.State.RUNNING:
+            return False
+        if row.attempt != attempt and not any_attempt:
             return False
         self._change(number, state=values.State.COMMITTING, document=document)
         return True
@@ -106,6 +136,10 @@ class Catalog:
         row = self.runs.get(number)
         if row is None or attempt not in (None, row.attempt):
             return False
+        if row.mover:
+            # An operator says that it is gone, which need not be true.
+            self._change(number, state=values.State.DELETED)
+            return False
         if row.state in (values.State.ABORTING, values.State.ABORTED):
             return True
         if row.state not in (values.State.RUNNING, values.State.COMMITTING):
@@ -128,16 +162,34 @@ class Catalog:
         self._change(number, state=values.State.ABORTED)
         return True
 
-    def begin_delete(self, number: int) -> bool:
-        """Hide a backup, and tell whether it may be deleted."""
+    def begin_delete(
+        self, number: int, *, deleter: str = ''
+    ) -> values.State | None:
+        """Hide a backup, and return what it was; None if it is gone.
+
+        Another delete may have begun, and its deleter be lost.
+        """
         row = self.runs.get(number)
         if row is None or row.state not in (
             values.State.AVAILABLE,
             values.State.DELETING,
         ):
-            return False
-        self._change(number, state=values.State.DELETING)
-        return True
+            return None
+        self._change(number, state=values.State.DELETING, deleter=deleter)
+        return row.state
+
+    def spare(self, number: int, *, deleter: str | None) -> None:
+        """Take a delete back that the store has refused.
+
+        Unless another one has begun since: only a mutant, which gives None
+        as the deleter, does not ask.
+        """
+        row = self.runs[number]
+        if row.state is values.State.DELETING and deleter in (
+            None,
+            row.deleter,
+        ):
+            self._change(number, state=values.State.AVAILABLE)
 
     def end_delete(self, number: int) -> None:
         """Note that the manifest is gone."""

@@ -70,10 +70,30 @@ def _put_tombstone(plan: mutants.Plan, number: int) -> values.Steps[bool]:
 
 def delete(plan: mutants.Plan, number: int) -> values.Steps[None]:
     """Delete a backup; its packs are left to gc."""
-    if not (yield from values.ask(catalog.Catalog.begin_delete, number)):
+    begun = yield from values.ask(catalog.Catalog.begin_delete, number)
+    if begun is None:
         return
     yield from values.ask(store.Store.delete, values.manifest_name(number))
     yield from values.ask(catalog.Catalog.end_delete, number)
+
+
+def refused(
+    plan: mutants.Plan, number: int, deleter: str
+) -> values.Steps[None]:
+    """Begin a delete that the store refuses, and so take it back.
+
+    Where the backup was being deleted before, a request may be under way:
+    then it stays so.
+    """
+    former = yield from values.ask(
+        catalog.Catalog.begin_delete, number, deleter=deleter
+    )
+    again = plan.mutant is mutants.Mutant.SPARED_AGAIN
+    if former is values.State.AVAILABLE or (again and former):
+        blind = plan.mutant is mutants.Mutant.SPARED_BLINDLY
+        yield from values.ask(
+            catalog.Catalog.spare, number, deleter=None if blind else deleter
+        )
 
 
 def verify(plan: mutants.Plan, number: int) -> values.Steps[None]:

@@ -35,13 +35,14 @@ def gc(plan: mutants.Plan) -> values.Steps[None]:
     listed = yield from values.ask(store.Store.listing)
     # After the listing: whose packs were listed is in the rows by now.
     rows = yield from values.ask(catalog.Catalog.rows)
-    live = _live(plan, rows)
+    live = live_runs(plan, rows)
     reached = yield from _reached(rows)
     noted = dict((yield from values.ask(catalog.Catalog.noted)))
     fresh = tuple(
         name
         for name in listed
         if not _is_manifest(name)
+        and not name.endswith('.moved')
         and values.owner(name) not in live
         and name not in reached
         and name not in noted
@@ -73,12 +74,17 @@ def _sweep(
 ) -> values.Steps[None]:
     """Delete what no run can want any more, then take it off the list."""
     rows = yield from values.ask(catalog.Catalog.rows)
-    live = _live(plan, rows)
+    live = live_runs(plan, rows)
     ready = {
         name
         for name, barrier in noted.items()
         if plan.mutant is mutants.Mutant.NO_WAIT
-        or not any(number <= (barrier or 0) for number in live)
+        or not any(
+            number <= (barrier or 0)
+            for number in live
+            # A mover reuses nothing.
+            if not dict(rows)[number].mover
+        )
     }
     doomed: tuple[str, ...] = ()
     if ready:
@@ -91,10 +97,27 @@ def _sweep(
             yield from values.ask(catalog.Catalog.unlist, off)
         for name in doomed:
             yield from values.ask(store.Store.delete, name)
+            moved = values.moved_name(name)
+            if moved in listed:
+                yield from values.ask(store.Store.delete, moved)
         if off and plan.mutant is not mutants.Mutant.LIST_EMPTIED_FIRST:
             yield from values.ask(catalog.Catalog.unlist, off)
     left = {name for name in listed if name not in doomed}
+    yield from _sweep_moved(left)
     yield from _sweep_ends(plan, rows, left)
+
+
+def _sweep_moved(left: set[str]) -> values.Steps[None]:
+    """Delete what leads nowhere: its mover cannot have come through."""
+    for name in sorted(left):
+        if name.endswith('.moved'):
+            moved = yield from values.ask(store.Store.get, name)
+            if (
+                isinstance(moved, values.Moved)
+                and (yield from values.ask(store.Store.stat, moved.pack))
+                is None
+            ):
+                yield from values.ask(store.Store.delete, name)
 
 
 def _sweep_ends(
@@ -123,7 +146,7 @@ def _is_refuse(plan: mutants.Plan, row: values.Row) -> bool:
     return not row.strays or plan.mutant is mutants.Mutant.TOMBSTONE_SWEPT
 
 
-def _live(plan: mutants.Plan, rows: Rows) -> set[int]:
+def live_runs(plan: mutants.Plan, rows: Rows) -> set[int]:
     live = {
         values.State.RUNNING,
         values.State.COMMITTING,
@@ -143,6 +166,12 @@ def _reached(rows: Rows) -> values.Steps[set[str]]:
             manifest = yield from values.ask(store.Store.get, name)
             if isinstance(manifest, values.Manifest):
                 reached.update(manifest.packs, manifest.indexes)
+    if any(row.mover for _, row in rows):
+        for pack in sorted(reached):
+            name = values.moved_name(pack)
+            moved = yield from values.ask(store.Store.get, name)
+            if isinstance(moved, values.Moved):
+                reached.update((moved.pack, moved.index))
     return reached
 
 

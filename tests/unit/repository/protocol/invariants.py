@@ -76,6 +76,12 @@ def lost(now: world.World, manifest: values.Manifest) -> list[str]:
                 body = now.objects.get(pack)
                 if pack in manifest.packs and isinstance(body, values.Pack):
                     found.update(set(digests) & set(body.digests))
+    for pack in manifest.packs:
+        moved = now.objects.get(values.moved_name(pack))
+        if isinstance(moved, values.Moved) and moved.index in now.objects:
+            body = now.objects.get(moved.pack)
+            if isinstance(body, values.Pack):
+                found.update(set(moved.digests) & set(body.digests))
     return [digest for digest in manifest.digests if digest not in found]
 
 
@@ -88,11 +94,21 @@ def check_quiet(now: world.World) -> None:
             manifest = now.objects[name]
             if isinstance(manifest, values.Manifest):
                 needed.update((name, *manifest.packs, *manifest.indexes))
+                for pack in manifest.packs:
+                    name = values.moved_name(pack)
+                    moved = now.objects.get(name)
+                    if isinstance(moved, values.Moved):
+                        needed.update((name, moved.pack, moved.index))
         elif row.state not in (values.State.ABORTED, values.State.DELETED):
             raise values.Violation(f'run {number} is left {row.state.value}')
     left = set(now.objects) - needed
     if left:
         raise values.Violation(f'nothing reaches {sorted(left)}')
-    gone = set(now.condemned) - set(now.objects)
+    gone = {
+        name
+        for name in set(now.condemned) - set(now.objects)
+        # While it is reached it stays, so that gc knows where it went.
+        if values.moved_name(name) not in now.objects
+    }
     if gone:
         raise values.Violation(f'condemned but gone: {sorted(gone)}')

@@ -37,6 +37,12 @@ class Mutant(enum.Enum):
     INDEX_SHARED = 'two attempts put one index'
     INDEX_UNCHECKED = 'reuse of a pack whose index is not looked at'
     PUT_FORGOTTEN = 'revert forgets that its put may still arrive'
+    SPARED_BLINDLY = 'a refused delete takes back another one'
+    SPARED_AGAIN = 'a refused delete takes back one that was begun before'
+    EARLIER_UNCHECKED = 'packs of an earlier attempt used without a look'
+    OVERTAKEN_COMMITS = 'a writer that was taken over begins its commit'
+    MOVED_EARLY = 'chunks moved without waiting'
+    MOVED_UNCHECKED = 'a pack deleted without looking where it moved to'
     LATE_LEFT = 'gc leaves the late manifest of a deleted run'
 
 

@@ -46,6 +46,8 @@ def quieten(now: world.World, plan: mutants.Plan) -> None:
             play(now, writer.resume(plan, number, 'last', ()))
         elif row.state is values.State.DELETING:
             play(now, ending.delete(plan, number))
+        elif row.state is values.State.RUNNING and row.mover:
+            now.end_move(number)
         elif row.state in UNDER_WAY:
             play(now, ending.abort(plan, number))
         # All writers are gone, and here somebody knows it.

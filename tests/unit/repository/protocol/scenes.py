@@ -20,6 +20,7 @@ import dataclasses
 from tests.unit.repository.protocol import catalog
 from tests.unit.repository.protocol import ending
 from tests.unit.repository.protocol import gc
+from tests.unit.repository.protocol import moving
 from tests.unit.repository.protocol import mutants
 from tests.unit.repository.protocol import quiet
 from tests.unit.repository.protocol import store
@@ -84,9 +85,42 @@ def delete(number: int) -> Part:
     return lambda plan, name: ending.delete(plan, number)
 
 
+def refused(number: int) -> Part:
+    """Return a deleter whom the store refuses."""
+    return lambda plan, name: ending.refused(plan, number, name)
+
+
+def reverted(number: int, *chunks: str) -> Part:
+    """Return one who takes a run over, and gives up before the commit."""
+    return lambda plan, name: _revert(plan, number, name, chunks)
+
+
+def _revert(
+    plan: mutants.Plan, number: int, name: str, chunks: tuple[str, ...]
+) -> values.Steps[None]:
+    steps = writer.resume(plan, number, name, chunks)
+    call = next(steps)
+    while call.method != 'begin_commit':
+        try:
+            call = steps.send((yield call))
+        except StopIteration:
+            return
+    yield from ending.abort(plan, number, name, sent=False)
+
+
 def verify(number: int) -> Part:
     """Return somebody who finds a backup damaged."""
     return lambda plan, name: ending.verify(plan, number)
+
+
+def together(*chunks: str) -> Part:
+    """Return a writer that stores all in one pack."""
+    return lambda plan, name: writer.backup(plan, name, chunks, together=True)
+
+
+def move() -> Part:
+    """Return who moves what is in use out of a pack mostly dead."""
+    return moving.move
 
 
 def collect() -> Part:
@@ -130,6 +164,13 @@ REUSE = Scene(
 ABORT = Scene(
     cast={'writer1': backup('x'), 'aborter': abort(1), 'gc': collect()}
 )
+
+#: A pack of a backup that is gone, half of which another one needs.
+HALF_DEAD = {
+    'writer1': together('x', 'y'),
+    'writer2': backup('x'),
+    'deleter': delete(1),
+}
 
 #: The scene that shows each mutant.
 SCENES: Mapping[mutants.Mutant, Scene] = {
@@ -187,6 +228,32 @@ SCENES: Mapping[mutants.Mutant, Scene] = {
             'request': request(1),
         }
     ),
+    _M.SPARED_BLINDLY: Scene(
+        before=COMMITTED,
+        cast={'refused': refused(1), 'deleter': delete(1)},
+    ),
+    _M.SPARED_AGAIN: Scene(
+        before=COMMITTED,
+        cast={'deleter': delete(1), 'refused': refused(1)},
+    ),
+    _M.EARLIER_UNCHECKED: Scene(
+        cast={'writer1': backup('x'), 'resumer': resume(1, 'x')}
+    ),
+    _M.OVERTAKEN_COMMITS: Scene(
+        cast={
+            'writer1': backup('x'),
+            'resumer': reverted(1, 'x'),
+            'gc': collect(),
+        },
+        switches=3,
+    ),
+    _M.MOVED_EARLY: Scene(
+        before=HALF_DEAD, cast={'mover': move(), 'writer3': backup('y')}
+    ),
+    _M.MOVED_UNCHECKED: Scene(
+        before=HALF_DEAD,
+        cast={'mover': move(), 'aborter': abort(3), 'gc': collect()},
+    ),
     _M.LATE_LEFT: Scene(
         cast={
             'writer1': backup('x'),
@@ -227,6 +294,36 @@ ENSEMBLES: Mapping[str, Scene] = {
     ),
     'every end of a run': Scene(cast=_ENDS),
     'every end of a run, on a racy store': Scene(cast=_ENDS, racy=True),
+    'deletes that are refused': Scene(
+        before=COMMITTED,
+        cast={
+            'refused1': refused(1),
+            'refused2': refused(1),
+            'deleter': delete(1),
+            'writer2': backup('x'),
+            'gc': collect(),
+        },
+    ),
+    'attempts one after another': Scene(
+        before=COMMITTED,
+        cast={
+            'writer2': backup('x', 'y'),
+            'resumer1': resume(2, 'x', 'y'),
+            'resumer2': reverted(2, 'x', 'y'),
+            'deleter': delete(1),
+            'gc': collect(),
+        },
+    ),
+    'a mover beside others': Scene(
+        before=HALF_DEAD,
+        cast={
+            'mover': move(),
+            'writer4': backup('y'),
+            'aborter': abort(3),
+            'deleter2': delete(2),
+            'gc': collect(),
+        },
+    ),
     'two aborters': Scene(
         cast={
             'writer1': backup('x'),

@@ -135,6 +135,34 @@ class MutantTest(unittest.TestCase):
     ) -> None:
         self.assert_found(M.PUT_FORGOTTEN)
 
+    def test_when_a_refused_delete_does_not_ask_then_a_backup_is_lost(
+        self,
+    ) -> None:
+        self.assert_found(M.SPARED_BLINDLY)
+
+    def test_when_a_delete_begun_before_is_spared_then_a_backup_is_lost(
+        self,
+    ) -> None:
+        self.assert_found(M.SPARED_AGAIN)
+
+    def test_when_earlier_packs_are_not_looked_at_then_data_is_lost(
+        self,
+    ) -> None:
+        self.assert_found(M.EARLIER_UNCHECKED)
+
+    def test_when_an_overtaken_writer_commits_then_an_aborted_run_does(
+        self,
+    ) -> None:
+        self.assert_found(M.OVERTAKEN_COMMITS)
+
+    def test_when_chunks_move_too_early_then_data_is_lost(self) -> None:
+        self.assert_found(M.MOVED_EARLY)
+
+    def test_when_a_mover_does_not_look_again_then_data_is_lost(
+        self,
+    ) -> None:
+        self.assert_found(M.MOVED_UNCHECKED)
+
     def test_when_gc_leaves_a_late_manifest_then_it_stays_for_ever(
         self,
     ) -> None:

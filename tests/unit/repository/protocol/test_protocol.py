@@ -27,6 +27,7 @@ from tests.unit.repository.protocol import quiet
 from tests.unit.repository.protocol import scenes
 from tests.unit.repository.protocol import search
 from tests.unit.repository.protocol import stage
+from tests.unit.repository.protocol import values
 
 THOROUGH = os.environ.get('HYPOTHESIS_PROFILE') == 'thorough'
 
@@ -86,6 +87,11 @@ class ProtocolMachine(stateful.RuleBasedStateMachine):
         self._enter(scenes.delete(self._number(back)), calls, 0)
 
     @stateful.precondition(lambda self: self.stage.world.runs)
+    @stateful.rule(back=BACK, calls=CALLS)
+    def refuse_delete(self, back: int, calls: int) -> None:
+        self._enter(scenes.refused(self._number(back)), calls, 0)
+
+    @stateful.precondition(lambda self: self.stage.world.runs)
     @stateful.rule(back=BACK)
     def verify(self, back: int) -> None:
         self._enter(scenes.verify(self._number(back)), 100, 0)
@@ -94,6 +100,20 @@ class ProtocolMachine(stateful.RuleBasedStateMachine):
     @stateful.rule(calls=CALLS, choice=CHOICE)
     def collect(self, calls: int, choice: int) -> None:
         self._enter(scenes.collect(), calls, choice)
+
+    @stateful.precondition(
+        lambda self: (
+            self.stage.world.runs
+            and not self.racy
+            and not any(
+                row.mover and row.state is values.State.RUNNING
+                for row in self.stage.world.runs.values()
+            )
+        )
+    )
+    @stateful.rule(calls=CALLS)
+    def move(self, calls: int) -> None:
+        self._enter(scenes.move(), calls, 0)
 
     @stateful.precondition(lambda self: self.stage.players)
     @stateful.rule(place=PLACE, calls=CALLS, choice=CHOICE)

@@ -67,7 +67,16 @@ class Tombstone:
     """Hold a manifest's name, so that no manifest can come there."""
 
 
-Body = Pack | Index | Manifest | Tombstone
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moved:
+    """Tell where the chunks of a pack are that is gone, or will be."""
+
+    digests: tuple[str, ...]
+    pack: str
+    index: str
+
+
+Body = Pack | Index | Manifest | Tombstone | Moved
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,7 +95,9 @@ class Row:
     `document` is the manifest as the commit fixed it. `strays` are the
     attempts that passed the commit, were overtaken by somebody, and have
     not been heard of since: each of them may still put the manifest.
-    `overtaken` says that a run past its commit was ever taken over.
+    `overtaken` says that a run past its commit was ever taken over, and
+    `deleter` who began the last delete of the backup. A `mover` is a run
+    that makes no backup, but moves packs: it owns those that it makes.
     """
 
     state: State
@@ -94,6 +105,8 @@ class Row:
     document: Manifest | None = None
     strays: frozenset[str] = frozenset()
     overtaken: bool = False
+    deleter: str = ''
+    mover: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -133,6 +146,11 @@ def owner(name: str) -> int:
 def manifest_name(number: int) -> str:
     """Name a run's manifest, and its tombstone."""
     return f'{number}/manifest'
+
+
+def moved_name(pack: str) -> str:
+    """Name what a pack leaves that has moved."""
+    return f'{pack}.moved'
 
 
 def index_name(number: int, attempt: str) -> str:

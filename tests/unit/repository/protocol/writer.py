@@ -24,9 +24,16 @@ Condemned = frozenset[str]
 
 
 def backup(
-    plan: mutants.Plan, attempt: str, chunks: tuple[str, ...]
+    plan: mutants.Plan,
+    attempt: str,
+    chunks: tuple[str, ...],
+    *,
+    together: bool = False,
 ) -> values.Steps[None]:
-    """Back up some chunks as a new run."""
+    """Back up some chunks as a new run.
+
+    `together` stores what must be stored in one pack.
+    """
     if plan.mutant is mutants.Mutant.LIST_BEFORE_REGISTERING:
         condemned = yield from _condemned()
         number = yield from values.ask(catalog.Catalog.register, attempt)
@@ -34,6 +41,7 @@ def backup(
         number = yield from values.ask(catalog.Catalog.register, attempt)
         condemned = yield from _condemned()
     run = _Run(plan, number, attempt, condemned)
+    run.together = chunks if together else ()
     yield from run.write(chunks)
 
 
@@ -54,6 +62,7 @@ def resume(
         return
     condemned = yield from _condemned()
     run = _Run(plan, number, attempt, condemned)
+    yield from run.look_back()
     yield from run.write(chunks, committing=committing)
 
 
@@ -101,6 +110,28 @@ class _Run:
         self.condemned = condemned
         self.stored: list[tuple[str, tuple[str, ...]]] = []
         self.seen: dict[str, values.Body | None] = {}
+        #: What is stored in one pack, as soon as any of it is.
+        self.together: tuple[str, ...] = ()
+        #: The packs of earlier attempts, each with what it holds.
+        self.earlier: list[tuple[str, tuple[str, ...]]] = []
+
+    def look_back(self) -> values.Steps[None]:
+        """Find the packs of earlier attempts, and see what they hold.
+
+        What these meant to store, a journal, is no proof that they did:
+        only a mutant goes by it.
+        """
+        if self.plan.mutant is mutants.Mutant.EARLIER_UNCHECKED:
+            name = values.pack_name(self.number, f'writer{self.number}', 0)
+            self.earlier.append((name, ('x',)))
+            return
+        prefix = f'{self.number}/'
+        for name in (yield from values.ask(store.Store.listing, prefix)):
+            if '/index-' in name or name.endswith('/manifest'):
+                continue
+            pack = yield from values.ask(store.Store.get, name)
+            if isinstance(pack, values.Pack):
+                self.earlier.append((name, pack.digests))
 
     def write(
         self, chunks: tuple[str, ...], *, committing: bool = False
@@ -113,7 +144,9 @@ class _Run:
         known = yield from self._known()
         used = []
         for chunk in chunks:
-            place = yield from self._reuse(chunk, known)
+            place = self._find_earlier(chunk)
+            if place is None:
+                place = yield from self._reuse(chunk, known)
             if place is None:
                 place = yield from self._store(chunk)
             used.append(place)
@@ -127,16 +160,34 @@ class _Run:
             tuple(sorted({place.index for place in used})),
         )
         if not committing:
+            overtaken = mutants.Mutant.OVERTAKEN_COMMITS
             committing = yield from values.ask(
                 catalog.Catalog.begin_commit,
                 self.number,
                 self.attempt,
                 document,
+                **(
+                    {'any_attempt': True}
+                    if self.plan.mutant is overtaken
+                    else {}
+                ),
             )
         if committing:
             yield from put_manifest(
                 self.plan, self.number, self.attempt, document
             )
+
+    def _find_earlier(self, chunk: str) -> values.Place | None:
+        """Find a chunk that an earlier attempt has stored.
+
+        Its pack becomes one of this attempt's index.
+        """
+        for pack, digests in self.earlier:
+            if chunk in digests:
+                if (pack, digests) not in self.stored:
+                    self.stored.append((pack, digests))
+                return values.Place(chunk, pack, self._index_name())
+        return None
 
     def _known(self) -> values.Steps[list[values.Place]]:
         """Collect places: this host's cache, then the parent's indexes."""
@@ -195,10 +246,14 @@ class _Run:
         return self.seen[name] is not None
 
     def _store(self, chunk: str) -> values.Steps[values.Place]:
+        for pack, digests in self.stored:
+            if chunk in digests:
+                return values.Place(chunk, pack, self._index_name())
+        digests = self.together or (chunk,)
         serial = len(self.stored)
         name = values.pack_name(self.number, self.attempt, serial)
-        yield from values.ask(store.Store.put, name, values.Pack((chunk,)))
-        self.stored.append((name, (chunk,)))
+        yield from values.ask(store.Store.put, name, values.Pack(digests))
+        self.stored.append((name, digests))
         return values.Place(chunk, name, self._index_name())
 
     def _index_name(self) -> str:

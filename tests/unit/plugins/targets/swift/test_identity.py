@@ -147,6 +147,27 @@ class IdentityTest(unittest.TestCase):
                 self.load(**(named | {'cloud': 'absent'}))._identity.access()
         self.assertEqual('http://internal.two/v1/AUTH_x', access.storage_url)
 
+    def test_access_when_the_password_is_in_secure_yaml_then_it_is_used(
+        self,
+    ) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory, 'clouds.yaml')
+            path.write_text(
+                'clouds:\n  vault:\n    auth:\n'
+                '      auth_url: http://keystone.invalid/v3\n'
+                '      username: someone\n'
+                '      project_name: vault\n'
+                '      user_domain_id: default\n'
+                '      project_domain_id: default\n'
+            )
+            path.with_name('secure.yaml').write_text(
+                'clouds:\n  vault:\n    auth:\n      password: seeded-secret\n'
+            )
+            named = {'cloud': 'vault', 'clouds_file': str(path)}
+            self.load(**named)._identity.access()
+        told = self.keystone.bodies[0]['auth']['identity']['password']
+        self.assertEqual('seeded-secret', told['user']['password'])
+
     def test_access_when_something_lacks_then_it_is_named(self) -> None:
         for name in PASSWORD:
             given = {key: one for key, one in PASSWORD.items() if key != name}
@@ -156,6 +177,30 @@ class IdentityTest(unittest.TestCase):
     def test_access_when_it_is_shown_then_without_its_token(self) -> None:
         access = self.load(**PASSWORD)._identity.access()
         self.assertNotIn('the-token', repr(access))
+
+    def test_access_when_the_answer_is_none_then_told_by_its_kind(
+        self,
+    ) -> None:
+        given = {
+            'auth_type': 'v1password',
+            'auth_url': 'http://swift.invalid/auth/v1.0',
+            'username': 'account:someone',
+            'password': 'seeded-secret',
+        }
+        kinds = {200: errors.TargetUnavailable, 302: errors.TargetError}
+        for status, kind in kinds.items():
+            answer = mock.Mock(spec=_Response, status_code=status, headers={})
+            with (
+                mock.patch.object(
+                    session_.Session,
+                    'get',
+                    autospec=True,
+                    return_value=answer,
+                ),
+                self.assertRaisesRegex(kind, 'auth_url') as raised,
+            ):
+                self.load(**given)._identity.access()
+            self.assertIs(kind, type(raised.exception))
 
     def test_renew_when_another_thread_did_then_not_again(self) -> None:
         identity = self.load(**PASSWORD)._identity

@@ -1,0 +1,210 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Killed copies are gone on with: how much of them is copied again.
+
+Twenty of the 200 kills of :mod:`tests.functional.test_kills`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import mmap
+import pathlib
+import random
+import statistics
+import struct
+import tempfile
+from typing import Any, ClassVar
+from unittest import mock
+
+from backupkit import api
+from backupkit import catalog
+from backupkit.copy import raw
+from backupkit.flows import progress
+from tests.functional import configuration
+from tests.functional import forks
+from tests.functional import stand
+from tests.functional import systems
+
+_MIB = 1024**2
+_NAME = 'db01'
+_VOLUME = f'local:{_NAME}'
+#: Each has a pack in hand: two threads copy, and two put.
+_WORKERS = 4
+_COUNT = struct.Struct('<Q')
+
+
+class _Meter:
+    """Counts bytes over processes, also over those that are killed."""
+
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, _COUNT.size)
+
+    @property
+    def count(self) -> int:
+        return int(_COUNT.unpack(self._shared[:])[0])
+
+    @contextlib.contextmanager
+    def counting(self, owner: Any, name: str) -> Any:
+        """Count the bytes in the buffers that a method is given."""
+        call = getattr(owner, name)
+
+        def counted(self_: Any, offset: int, buffers: Any) -> Any:
+            length = sum(len(buffer) for buffer in buffers)
+            found = call(self_, offset, buffers)
+            # Lost counts would only be to our disadvantage: none are, as
+            # the interpreter's lock is held.
+            self._shared[:] = _COUNT.pack(self.count + length)
+            return found
+
+        with mock.patch.object(owner, name, counted):
+            yield
+
+
+class ResumedKillTest(stand.Stand):
+    """On a file system with snapshots, a volume of many packs."""
+
+    kills: ClassVar[int] = 10
+    size: ClassVar[int] = 160 * _MIB
+    pack: ClassVar[int] = 16 * _MIB
+
+    def make_place(self, root: pathlib.Path) -> None:
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        place = pathlib.Path(made.name).resolve() / 'xfs'
+        systems.mount_loop(
+            self, place, 'xfs', systems.XFS_BYTES + 8 * self.size
+        )
+        self.root = place
+        self.volumes = place / 'volumes'
+        configuration.write(
+            place,
+            f'chunk_size_bytes = 262144\npack_size_bytes = {self.pack}\n',
+        )
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.random = random.Random(self.id())
+        self.change_all()
+        forks.learn(self.exercise)
+
+    def change_all(self) -> None:
+        """Give the volume a content that was never seen."""
+        with (self.volumes / _NAME).open('wb') as image:
+            for _ in range(self.size // _MIB):
+                image.write(self.random.randbytes(_MIB))
+
+    def exercise(self) -> None:
+        with self.connect() as kit:
+            made = kit.create_backup(_VOLUME).backup_id
+            self.restored(kit, made)
+            kit.delete_backup(made)
+            kit.collect_garbage()
+
+    @property
+    def bound(self) -> int:
+        """What may be copied again, in the mean."""
+        return max(self.size // 100, _WORKERS * self.pack)
+
+    def again(
+        self,
+        work: Callable[[api.Backupkit], object],
+        owner: Any,
+        method: str,
+    ) -> int:
+        """Kill a copy in its middle and resume it; count what came twice."""
+        meter = _Meter()
+
+        def act(ready: forks.Ready) -> None:
+            with meter.counting(owner, method), self.connect() as kit:
+                ready()
+                work(kit)
+
+        def resume() -> None:
+            with meter.counting(owner, method), self.connect() as kit:
+                (run,) = kit.list_runs()
+                run = kit.resume_run(run.run_id)
+                self.assertEqual(catalog.RunState.DONE, run.state)
+
+        moment = self.random.randrange(self.size // 8, self.size)
+        child = forks.Child(act)
+        child.wait_ready()
+        while meter.count < moment and not child.ended_within(0.001):
+            pass
+        self.assertTrue(child.kill(), 'it was over before')
+        before = meter.count
+        forks.call(resume)
+        self.assertLess(before, meter.count + 1)
+        return meter.count - self.size
+
+    def assert_bound(self, found: list[int]) -> None:
+        self.assertEqual(self.kills, len(found))
+        mean = statistics.mean(found)
+        self.assertLessEqual(mean, self.bound, [n / _MIB for n in found])
+
+    def test_when_backups_are_resumed_then_little_is_read_again(self) -> None:
+        found = []
+        for _ in range(self.kills):
+            self.change_all()
+            expected = self.digest(_NAME)
+            found.append(
+                self.again(
+                    lambda kit: kit.create_backup(_VOLUME),
+                    raw.RawReader,
+                    'read_into',
+                )
+            )
+            forks.call(lambda expected=expected: self.check(expected))  # type: ignore[misc]  # a default for the loop
+        self.assert_bound(found)
+
+    def check(self, expected: str) -> None:
+        """Check the backup that was resumed, and remove it."""
+        with self.connect() as kit:
+            (made,) = self.good(kit)
+            self.assert_contents(kit, {made: expected})
+            self.assert_sound(kit)
+            kit.delete_backup(made)
+            kit.collect_garbage()
+            self.assert_nothing_left(kit)
+
+    def test_when_restores_are_resumed_then_little_is_written_again(
+        self,
+    ) -> None:
+        def back_up() -> str:
+            with self.connect() as kit:
+                return kit.create_backup(_VOLUME).backup_id
+
+        made = forks.call(back_up)
+        expected = self.digest(_NAME)
+        found = []
+        # As with packs of the usual size.
+        step = mock.patch.object(progress, 'STEP_BYTES', self.pack)
+        step.start()
+        self.addCleanup(step.stop)
+        for _ in range(self.kills):
+            found.append(
+                self.again(
+                    lambda kit: kit.restore_backup(made, new='local:new'),
+                    raw.RawWriter,
+                    'write',
+                )
+            )
+            self.assertEqual(expected, self.digest('new'))
+            forks.call(self.remove_restored)
+        self.assert_bound(found)
+
+    def remove_restored(self) -> None:
+        with self.connect() as kit:
+            kit.delete_volume('local:new')
+            self.assert_nothing_left(kit)
