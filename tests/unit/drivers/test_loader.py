@@ -91,7 +91,9 @@ class LoadTest(unittest.TestCase):
         )
 
     def test_load_when_nothing_is_near_then_lists_all(self) -> None:
-        self.assert_driver_error(r"'zzz'; installed are: .*file, memory", 'zzz')
+        self.assert_driver_error(
+            r"'zzz'; installed are: .*file, memory", 'zzz'
+        )
 
     def test_load_when_two_offer_it_then_names_both(self) -> None:
         self.installed.install('own', name='first')
