@@ -269,7 +269,7 @@ class SectionTest(unittest.TestCase):
         conf = sections.configuration({'backend:test': {'place': 'here'}})
         with self.assertRaisesRegex(
             errors.ConfigurationError,
-            r'\[backend:test\] has no option driver: add .*file, memory, .*own',
+            r'\[backend:test\] has no option driver: add .*memory, .*own',
         ):
             loader.load_volume_driver(conf, 'test')
 
