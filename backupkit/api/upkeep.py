@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from backupkit.api import aftermath
 from backupkit.api import restores
 from backupkit.api import runs
@@ -90,7 +92,11 @@ def delete(
         reserve.retry(target, lambda: _delete(session, environment, row))
     finally:
         reserve.keep(target)
-    return session.catalog.backup(row.backup_id)
+    try:
+        return session.catalog.backup(row.backup_id)
+    except errors.NotFound:
+        # A gc has found that nothing is left of it, and dropped its record.
+        return dataclasses.replace(row, status=model.BackupStatus.DELETED)
 
 
 def _delete(

@@ -140,7 +140,11 @@ class Backups(database.Client):
     ) -> list[rows.BackupRow]:
         """Return the backups that meet all conditions, oldest first."""
         query = sa.select(schema.BACKUPS).order_by(
-            _BACKUPS.created_at, _BACKUPS.run_number, _BACKUPS.backup_id
+            _BACKUPS.created_at,
+            # Of one second: kept with the backup, as a run's number is not.
+            _BACKUPS.sequence,
+            _BACKUPS.run_number,
+            _BACKUPS.backup_id,
         )
         for column, wanted in (
             (_BACKUPS.backend, backend),

@@ -20,9 +20,11 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 from unittest import mock
 
 from backupkit import api
+from backupkit.api import upkeep
 from backupkit import catalog as catalog_
 from backupkit.copy import control as control_
 from backupkit.drivers import target as target_
@@ -354,6 +356,23 @@ class UpkeepTestCase(base.KitTestCase):
         self.kit.collect_garbage()
         self.assertEqual([], self.packs())
         self.assert_nothing_left()
+
+    def test_when_a_gc_drops_its_record_then_it_is_told_all_the_same(
+        self,
+    ) -> None:
+        delete = upkeep._delete
+
+        def meanwhile(*args: Any) -> None:
+            delete(*args)
+            other = self.connect()
+            for _ in range(2):
+                other.collect_garbage()
+            self.assertEqual([], other.list_backups(everything=True))
+
+        with mock.patch.object(upkeep, '_delete', meanwhile):
+            row = self.kit.delete_backup(self.row.backup_id)
+        self.assertEqual(self.row.backup_id, row.backup_id)
+        self.assertEqual(model.BackupStatus.DELETED, row.status)
 
     def test_when_a_backup_is_being_made_then_it_is_kept(self) -> None:
         backup = repository_target.RepositoryTarget.backup

@@ -172,6 +172,21 @@ class FindTest(base.CatalogTestCase):
     def test_when_listed_then_the_oldest_comes_first(self) -> None:
         self.assertEqual(['bbbb', 'aaab', 'aaaa'], self._ids())
 
+    def test_when_made_in_one_second_then_the_first_run_comes_first(
+        self,
+    ) -> None:
+        # As a rebuild adds them, which knows no runs.
+        for backup_id, sequence in (('2nd', 8), ('1st', 9), ('3rd', 7)):
+            row = dataclasses.replace(
+                _FULL_ROW,
+                backup_id=backup_id,
+                backend='rebuilt',
+                sequence=sequence,
+                run_number=0,
+            )
+            self.catalog.add_backup(row)
+        self.assertEqual(['3rd', '2nd', '1st'], self._ids(backend='rebuilt'))
+
     def test_when_conditions_are_given_then_all_hold(self) -> None:
         for conditions, expected in (
             ({'backend': 'backend0'}, ['bbbb', 'aaaa']),
