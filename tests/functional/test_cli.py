@@ -555,7 +555,7 @@ class SignalTest(CliTest):
         self.fill(size=64 * _MIB)
         # Slow enough to be met in the middle.
         with self.config.open('a') as config:
-            config.write('max_bytes_per_second = 1048576\n')
+            config.write('max_bytes_per_second = 2097152\n')
 
     def copying(self) -> subprocess.Popen[str]:
         """Start a backup and return when it has copied something."""
@@ -608,7 +608,7 @@ class SignalTest(CliTest):
         self.assertEqual(('running', 'gone'), (run['state'], run['process']))
         text = self.config.read_text()
         self.config.write_text(
-            text.replace('max_bytes_per_second = 1048576\n', '')
+            text.replace('max_bytes_per_second = 2097152\n', '')
         )
         done = self.show('run', 'resume', str(run['number']))
         self.assertEqual(('done', ''), (done['state'], done['process']))

@@ -277,7 +277,7 @@ class SecondRunTest(FaultTest):
         packs = self.packs()
         digest = self.fill(size=16 * _MIB)
         good = self.config.read_text()
-        self.option('target:repo', 'max_bytes_per_second = 131072')
+        self.option('target:repo', 'max_bytes_per_second = 262144')
         with self.start(*_CREATE) as process:
             self.addCleanup(process.kill)
             deadline = time.monotonic() + 120
