@@ -59,8 +59,9 @@ class Opening:
     def _prepare(
         self, store: store_.Store, coordinator: target_.Coordinator
     ) -> repository_.Repository:
-        repository = repository_.open_repository(store)
+        # Asked first: another process may make it in between.
         known = coordinator.known_repository(self._target.name)
+        repository = repository_.open_repository(store)
         if repository is None:
             if known is not None:
                 raise errors.TargetMissing(

@@ -27,9 +27,11 @@ from backupkit import api
 from backupkit.api import upkeep
 from backupkit import catalog as catalog_
 from backupkit.copy import control as control_
+from backupkit.drivers import store as store_
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
+from backupkit.repository import repository as repository_
 from backupkit.repository import target as repository_target
 from tests.unit.flows import base
 
@@ -86,6 +88,23 @@ class BackupTestCase(base.KitTestCase):
         self.assertLessEqual(len(base.CONTENT), row.read_bytes)
         self.kit.restore_backup(row.backup_id, new='local:w')
         self.assertEqual(self.read('v'), self.read('w'))
+
+    def test_when_another_makes_the_repository_then_it_is_used(self) -> None:
+        self.make_volume()
+        open_repository = repository_.open_repository
+        made: list[str] = []
+
+        def late(store: store_.Store) -> repository_.Repository | None:
+            found = open_repository(store)
+            if not made:
+                made.append('')
+                row = self.connect().create_backup('local:v')
+                made.append(row.repository_id)
+            return found
+
+        with mock.patch.object(repository_, 'open_repository', late):
+            row = self.kit.create_backup('local:v')
+        self.assertEqual(made[1], row.repository_id)
 
     def test_when_nobody_writes_then_progress_is_told(self) -> None:
         self.make_volume()
