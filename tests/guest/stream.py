@@ -22,7 +22,7 @@ import io
 import pathlib
 from typing import BinaryIO
 
-import subunit  # type: ignore[import-untyped] # it has no types
+import subunit
 import testtools
 from testtools.testresult import real
 
