@@ -237,7 +237,8 @@ class Creation:
                 else None
             ),
         )
-        writer.noted = journal.note if journal else None
+        if journal:
+            writer.noted, packer.kept = journal.note, journal.keep
         step = 'copy' if request.copy_of else 'backup'
         control.start(step, request.volume.size_bytes)
         written: _Written = writer
@@ -255,8 +256,6 @@ class Creation:
             if self._earlier:
                 self._earlier.index(packer)
         finally:
-            if journal:
-                journal.close()
             packer.close()
         return self._prepared(written, packer, reuse, parent)
 
@@ -277,7 +276,7 @@ class Creation:
             self._request.backup_id,
             packer.attempt,
             geometry,
-            step_bytes=self._repository.settings.pack_bytes,
+            pack_bytes=self._repository.settings.pack_bytes,
         )
 
     def _open(

@@ -28,7 +28,6 @@ Parts go when the backup is there, or its run has ended.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent import futures
 import logging
 import struct
 import threading
@@ -60,7 +59,7 @@ class Journal:
     May be used by several threads. It never fails: what cannot be put will
     be read again, should it come to that.
 
-    :param step_bytes: what is read, in plain bytes, between two parts
+    :param pack_bytes: plain bytes that come with each pack, at the least
     """
 
     def __init__(
@@ -70,34 +69,52 @@ class Journal:
         attempt: str,
         geometry: tree.Geometry,
         *,
-        step_bytes: int,
+        pack_bytes: int,
     ) -> None:
         self._repository = repository
         self._owner = owner
         self._attempt = attempt
         self._geometry = geometry
-        step_bytes = max(step_bytes, geometry.size_bytes // _PARTS)
-        self._step = max(1, step_bytes // geometry.chunk_bytes)
+        self._least = geometry.chunks // _PARTS
+        # Where nothing is new no pack tells that it is time for a part.
+        self._most = max(
+            2 * pack_bytes // geometry.chunk_bytes, 2 * self._least, 1
+        )
         self._lock = threading.Lock()
-        self._runs: list[Run] = []
+        #: First chunk and references, by the chunk that comes next.
+        self._runs: dict[int, tuple[int, bytearray]] = {}
         self._chunks = 0
         self._number = 0
-        self._pool: futures.ThreadPoolExecutor | None = None
         self._failed = False
 
-    def note(self, chunk: int, refs: bytes) -> None:
-        """Take the references of adjacent chunks that were read."""
+    def note(self, chunk: int, ref: bytes) -> None:
+        """Take the reference of a chunk that was read."""
         with self._lock:
-            self._runs.append((chunk, refs))
-            self._chunks += len(refs) // tree.REF.size
-            if self._chunks < self._step or self._failed:
+            first, refs = self._runs.pop(chunk, (chunk, bytearray()))
+            refs += ref
+            self._runs[chunk + 1] = first, refs
+            self._chunks += 1
+        self._keep(self._most)
+
+    def keep(self) -> None:
+        """Put what was read so far: called by whoever has put a pack.
+
+        So what is read again is what was in memory, however slow the
+        target is, and whichever thread comes first.
+        """
+        self._keep(self._least)
+
+    def _keep(self, least: int) -> None:
+        with self._lock:
+            if self._failed or self._chunks < max(1, least):
                 return
-            runs, self._runs, self._chunks = self._runs, [], 0
+            runs = [
+                (first, bytes(refs)) for first, refs in self._runs.values()
+            ]
+            self._runs, self._chunks = {}, 0
             part = layout.JournalId(self._owner, self._attempt, self._number)
             self._number += 1
-            if self._pool is None:
-                self._pool = futures.ThreadPoolExecutor(1, 'journal')
-            self._pool.submit(self._put, part, runs)
+        self._put(part, runs)
 
     def _put(self, part: layout.JournalId, runs: list[Run]) -> None:
         data = encode(
@@ -108,11 +125,6 @@ class Journal:
         except errors.BackupkitError as exc:
             LOG.warning('the journal ends here: %s', exc)
             self._failed = True
-
-    def close(self) -> None:
-        """Wait for a part that is on its way."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def encode(

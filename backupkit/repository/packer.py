@@ -81,6 +81,8 @@ class Packer:
         self._records: list[index.Record] = []
         self._sizes: dict[layout.PackId, int] = {}
         self._failed = threading.Event()
+        #: Called when a pack is durable, by whoever has put it.
+        self.kept: Callable[[], None] | None = None
         self.packs: set[layout.PackId] = set()
         self.stored_bytes = 0
 
@@ -151,6 +153,8 @@ class Packer:
             raise
         finally:
             self._free.put(buffer)
+        if self.kept:
+            self.kept()
 
     def _enter(
         self, pack: layout.PackId, size: int, buffer: pack_.PackBuffer

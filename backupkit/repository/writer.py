@@ -77,7 +77,7 @@ class BackupWriter(interface.Writer):
         *,
         parent: Parent | None = None,
     ) -> None:
-        #: Told of the references of adjacent chunks that were read.
+        #: Told of the reference of each chunk that was read.
         self.noted: Callable[[int, bytes], None] | None = None
         #: What was taken before anything is handed on, in order.
         self.taken: Sequence[model.Extent] = ()
@@ -120,9 +120,9 @@ class BackupWriter(interface.Writer):
             if old[:1] == _STORED_KIND:
                 replaced += len(buffer)
             refs += ref
+            if self.noted:
+                self.noted(chunk + at, ref)
         self._map.set(chunk, refs)
-        if self.noted:
-            self.noted(chunk, bytes(refs))
         with self._lock:
             self.counts.read += sum(len(buffer) for buffer in buffers)
             self.counts.data += data

@@ -551,12 +551,18 @@ class JournalTestCase(ResumeTestCase):
         self.connect().create_backup('local:big')
 
     def dies_after_packs(self, call: Callable[[], Any], packs: int) -> None:
+        self.dies_after(call, '/packs/', packs)
+
+    def dies_after(
+        self, call: Callable[[], Any], kind: str, count: int
+    ) -> None:
+        """Die when so many objects of a kind were put."""
         put = doubles.FilesStore.put
-        left = [packs]
+        left = [count]
 
         def counted(store: doubles.FilesStore, name: str, parts: Any) -> None:
             put(store, name, parts)
-            if '/packs/' in name:
+            if kind in name:
                 left[0] -= 1
                 if not left[0]:
                     os._exit(dying.KILLED)
@@ -608,10 +614,12 @@ class JournalTestCase(ResumeTestCase):
 
     def test_when_each_resumer_dies_too_then_all_adds_up(self) -> None:
         expected = self.image.read_bytes()
-        self.dies_after_packs(self.back_up, 5)
+        self.dies_after(self.back_up, '/journal/', 5)
         run_id = self.only()
         for _ in range(2):
-            self.dies_after_packs(lambda: self.connect().resume_run(run_id), 5)
+            self.dies_after(
+                lambda: self.connect().resume_run(run_id), '/journal/', 5
+            )
         self.resume_counting()
         self.assertLess(self.read_bytes, SIZE - 9 * _PACK)
         self.assert_same(expected)

@@ -15,7 +15,10 @@
 from __future__ import annotations
 
 import random
+import threading
 import unittest
+from unittest import mock
+import uuid
 
 import hypothesis
 from hypothesis import strategies
@@ -27,8 +30,11 @@ from backupkit.repository import digest
 from backupkit.repository import frame
 from backupkit.repository import journal
 from backupkit.repository import layout
+from backupkit.repository import repository
 from backupkit.repository import resumed
+from backupkit.repository import settings
 from backupkit.repository import tree
+from backupkit.testing.memory import store
 
 OWNER = 'a0000000-0000-4000-8000-00000000000a'
 PART = layout.JournalId(OWNER, '0123abcd', 7)
@@ -106,6 +112,107 @@ class EncodingTest(unittest.TestCase):
                 self.assertRaises(errors.FormatError),
             ):
                 self.decoded(self.resealed(lie))
+
+
+class JournalTest(unittest.TestCase):
+    """What is noted is put with the packs."""
+
+    geometry = tree.Geometry(1000 * 4096, 4096)
+
+    def setUp(self) -> None:
+        super().setUp()
+        made = settings.Settings(
+            str(uuid.UUID(int=1)),
+            str(uuid.UUID(int=2)),
+            chunk_bytes=4096,
+            pack_bytes=16 * 4096,
+        )
+        self.store = store.MemoryStore(store.Medium())
+        self.repository = repository.Repository(self.store, made)
+        self.journal = journal.Journal(
+            self.repository,
+            OWNER,
+            PART.attempt,
+            self.geometry,
+            pack_bytes=made.pack_bytes,
+        )
+
+    def ref(self, chunk: int) -> bytes:
+        return tree.REF.pack(tree.STORED, 4096, bytes([chunk % 251]) * 32)
+
+    def note(self, *chunks: int) -> None:
+        for chunk in chunks:
+            self.journal.note(chunk, self.ref(chunk))
+
+    def read(self) -> list[journal.Run]:
+        return list(journal.read(self.repository, OWNER, self.geometry))
+
+    def runs(self, *ranges: range) -> list[journal.Run]:
+        return [
+            (run.start, b''.join(self.ref(chunk) for chunk in run))
+            for run in ranges
+        ]
+
+    def test_when_a_pack_is_kept_then_all_that_was_noted_is(self) -> None:
+        self.note(0, 1, 8, 2, 9, 3)
+        self.journal.keep()
+        self.note(4)
+        self.assertEqual(
+            self.runs(range(4), range(8, 10)), sorted(self.read())
+        )
+
+    def test_when_it_is_less_than_half_a_percent_then_it_waits(self) -> None:
+        self.note(*range(4))
+        self.journal.keep()
+        self.assertEqual([], self.read())
+        self.note(4)
+        self.journal.keep()
+        self.assertEqual(self.runs(range(5)), self.read())
+
+    def test_when_nothing_new_comes_then_two_packs_read_are_kept(self) -> None:
+        self.note(*range(31))
+        self.assertEqual([], self.read())
+        self.note(31)
+        self.assertEqual(self.runs(range(32)), self.read())
+
+    def test_when_threads_note_at_once_then_nothing_is_lost(self) -> None:
+        def note(first: int) -> None:
+            for chunk in range(first, min(first + 250, 995)):
+                self.note(chunk)
+                if chunk % 7 == 0:
+                    self.journal.keep()
+
+        threads = [
+            threading.Thread(target=note, args=(first,))
+            for first in range(0, 1000, 250)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.journal.keep()
+        self.note(*range(1000 - 5, 1000))
+        self.journal.keep()
+        found = {
+            first + at: ref
+            for first, refs in self.read()
+            for at, ref in enumerate(tree.REF.iter_unpack(refs))
+        }
+        self.assertEqual(set(range(1000)), set(found))
+        for chunk, (_, _, key) in found.items():
+            self.assertEqual(bytes([chunk % 251]) * 32, key)
+
+    def test_when_a_put_fails_then_it_ends_and_says_so_once(self) -> None:
+        fails = mock.Mock(side_effect=errors.TargetError('full'))
+        with (
+            mock.patch.object(self.store, 'put', fails),
+            self.assertLogs('backupkit.repository.journal', 'WARNING') as logs,
+        ):
+            for first in range(0, 100, 10):
+                self.note(*range(first, first + 10))
+                self.journal.keep()
+        self.assertEqual(1, len(logs.records))
+        self.assertEqual(1, fails.call_count)
 
 
 @strategies.composite
