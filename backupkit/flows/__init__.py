@@ -22,6 +22,13 @@ what a run left that could not undo itself.
 
 import sys
 
+from backupkit.flows import deferred
+
 # futurist, below TaskFlow, imports an installed eventlet by itself, which
 # then is half in use. None says that there is none.
 sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type] # None is legal
+
+# TaskFlow imports them to check failures that come from afar, and to look
+# into URIs: a sixth of all that it imports.
+deferred.import_later('taskflow.utils.schema_utils')
+deferred.import_later('oslo_utils.netutils')

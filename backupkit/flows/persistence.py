@@ -26,8 +26,6 @@ import importlib.util
 import logging
 import pathlib
 import re
-import sys
-import types
 from typing import Any
 
 from taskflow import exceptions
@@ -35,33 +33,13 @@ from taskflow.persistence import base
 
 from backupkit import catalog as catalog_
 from backupkit import errors
+from backupkit.flows import deferred
 
 LOG = logging.getLogger(__name__)
 
 _MIGRATION = 'taskflow.persistence.backends.sqlalchemy.migration'
 _PROGRESS = frozenset({'progress', 'progress_details'})
 _REVISION = re.compile(r"^(down_)?revision = ['\"](\w+)['\"]", re.MULTILINE)
-
-
-def _import_later(name: str) -> types.ModuleType:
-    """Import a module when it is first used, not before.
-
-    TaskFlow's backend imports its migrations, and with them alembic, which
-    costs more than all the rest and is needed on an upgrade only.
-    """
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        raise ImportError(f'there is no module {name}')
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    # "from package import name" then takes it without looking into it.
-    package, _, own = name.rpartition('.')
-    setattr(sys.modules[package], own, module)
-    return module
 
 
 @contextlib.contextmanager
@@ -163,7 +141,8 @@ def open_backend(catalog: catalog_.Catalog) -> Backend:
 
     :raises errors.CatalogError: the schema cannot be made or read
     """
-    _import_later(_MIGRATION)
+    # Alembic costs more than all the rest, and is needed on an upgrade only.
+    deferred.import_later(_MIGRATION)
     from taskflow.persistence.backends import impl_sqlalchemy
 
     backend = Backend(
