@@ -48,6 +48,7 @@ class Progressing(interface.Writer):
     :param writer: that writes; where it cannot be flushed nothing is kept
     :param keep: keeps a text in place of the one before
     :param before: the text that was kept last, or empty
+    :param free_zeros: zeros are there already, and done again at no cost
     """
 
     def __init__(
@@ -56,9 +57,12 @@ class Progressing(interface.Writer):
         size_bytes: int,
         keep: Callable[[str], None],
         before: str = '',
+        *,
+        free_zeros: bool = False,
     ) -> None:
         self._writer = writer
         self._keep = keep
+        self._free_zeros = free_zeros
         self._step = max(STEP_BYTES, size_bytes // _SHARE)
         self._lock = threading.Lock()
         self._before = tuple(_decode(before, size_bytes))
@@ -78,22 +82,24 @@ class Progressing(interface.Writer):
 
     def write(self, offset: int, buffers: Sequence[interface.Block]) -> None:
         self._writer.write(offset, buffers)
-        self._note(offset, sum(len(buffer) for buffer in buffers))
+        length = sum(len(buffer) for buffer in buffers)
+        self._note(offset, length, length)
 
     def zero(self, offset: int, length: int) -> None:
         self._writer.zero(offset, length)
-        self._note(offset, length)
+        self._note(offset, length, 0 if self._free_zeros else length)
 
-    def _note(self, offset: int, length: int) -> None:
+    def _note(self, offset: int, length: int, cost: int) -> None:
         """Note a range that is written.
 
+        :param cost: bytes of it that took time
         :raises errors.RunAborted: another process works on the run now
         """
         with self._lock:
             if self._overtaken is not None:
                 raise self._overtaken
             self._ranges.append((offset, offset + length))
-            self._new += length
+            self._new += cost
             if self._new < self._step:
                 return
             if self._keeping is not None:

@@ -187,6 +187,7 @@ class Write(step.Step):
                     size_bytes,
                     functools.partial(catalog.keep_journal, run_id),
                     catalog.journal(run_id) if resumed else '',
+                    free_zeros=self._reads_zero,
                 )
             ) as writer,
         ):
