@@ -45,6 +45,8 @@ _CURE = (
     'move it and any file named after it away, then run '
     '`backupkit catalog rebuild`'
 )
+_PAGE_BYTES = 1024
+
 #: What SQLite puts beside its file and would replay into a new one.
 _COMPANIONS = ('-journal', '-wal')
 
@@ -243,6 +245,9 @@ def _engine(path: str, busy_seconds: float) -> sa.Engine:
             check_same_thread=False,
             uri=True,
         )
+        # Counts where a catalog is made: a commit changes few rows, and each
+        # page of them is written twice.
+        connection.execute(f'PRAGMA page_size={_PAGE_BYTES}')
         # For other tables of the same database that cascade.
         connection.execute('PRAGMA foreign_keys=ON')
         return connection
