@@ -20,8 +20,10 @@ from __future__ import annotations
 from collections.abc import Callable
 import contextlib
 import mmap
+import os
 import pathlib
 import random
+import signal
 import statistics
 import struct
 import tempfile
@@ -46,10 +48,15 @@ _COUNT = struct.Struct('<Q')
 
 
 class _Meter:
-    """Counts bytes over processes, also over those that are killed."""
+    """Counts bytes over processes, also over those that are killed.
+
+    A process that was forked since ``limit`` was set kills itself when so
+    many are counted, whatever its other threads are at.
+    """
 
     def __init__(self) -> None:
         self._shared = mmap.mmap(-1, _COUNT.size)
+        self.limit: int | None = None
 
     @property
     def count(self) -> int:
@@ -66,6 +73,8 @@ class _Meter:
             # Lost counts would only be to our disadvantage: none are, as
             # the interpreter's lock is held.
             self._shared[:] = _COUNT.pack(self.count + length)
+            if self.limit is not None and self.count >= self.limit:
+                os.kill(os.getpid(), signal.SIGKILL)
             return found
 
         with mock.patch.object(owner, name, counted):
@@ -126,9 +135,8 @@ class ResumedKillTest(stand.Stand):
         """Kill a copy in its middle and resume it; count what came twice."""
         meter = _Meter()
 
-        def act(ready: forks.Ready) -> None:
+        def act(unused: forks.Ready) -> None:
             with meter.counting(owner, method), self.connect() as kit:
-                ready()
                 work(kit)
 
         def resume() -> None:
@@ -137,12 +145,11 @@ class ResumedKillTest(stand.Stand):
                 run = kit.resume_run(run.run_id)
                 self.assertEqual(catalog.RunState.DONE, run.state)
 
-        moment = self.random.randrange(self.size // 8, self.size)
+        meter.limit = self.random.randrange(self.size // 8, self.size)
         child = forks.Child(act)
-        child.wait_ready()
-        while meter.count < moment and not child.ended_within(0.001):
-            pass
-        self.assertTrue(child.kill(), 'it was over before')
+        self.assertTrue(child.ended_within(120))
+        self.assertEqual(-signal.SIGKILL, child.end())
+        meter.limit = None
         before = meter.count
         forks.call(resume)
         self.assertLess(before, meter.count + 1)
