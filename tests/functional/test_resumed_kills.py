@@ -12,7 +12,7 @@
 
 """Killed copies are gone on with: how much of them is copied again.
 
-Twenty of the 200 kills of :mod:`tests.functional.test_kills`.
+Some of the 200 kills of :mod:`tests.functional.test_kills`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from backupkit import api
 from backupkit import catalog
 from backupkit.copy import raw
 from backupkit.flows import progress
+from backupkit_plugins.targets.posix import store
 from tests.functional import configuration
 from tests.functional import forks
 from tests.functional import stand
@@ -45,6 +46,15 @@ _VOLUME = f'local:{_NAME}'
 #: Each has a pack in hand: two threads copy, and two put.
 _WORKERS = 4
 _COUNT = struct.Struct('<Q')
+_VAULT = """\
+[DEFAULT]
+enabled_targets = repo, vault
+[target:vault]
+driver = posix
+backup_posix_path = {root}/vault
+chunk_size_bytes = 262144
+pack_size_bytes = {pack}
+"""
 
 
 class _Meter:
@@ -67,9 +77,9 @@ class _Meter:
         """Count the bytes in the buffers that a method is given."""
         call = getattr(owner, name)
 
-        def counted(self_: Any, offset: int, buffers: Any) -> Any:
+        def counted(self_: Any, where: Any, buffers: Any) -> Any:
             length = sum(len(buffer) for buffer in buffers)
-            found = call(self_, offset, buffers)
+            found = call(self_, where, buffers)
             # Lost counts would only be to our disadvantage: none are, as
             # the interpreter's lock is held.
             self._shared[:] = _COUNT.pack(self.count + length)
@@ -84,7 +94,7 @@ class _Meter:
 class ResumedKillTest(stand.Stand):
     """On a file system with snapshots, a volume of many packs."""
 
-    kills: ClassVar[int] = 10
+    kills: ClassVar[int] = 7
     size: ClassVar[int] = 160 * _MIB
     pack: ClassVar[int] = 16 * _MIB
 
@@ -101,6 +111,15 @@ class ResumedKillTest(stand.Stand):
             place,
             f'chunk_size_bytes = 262144\npack_size_bytes = {self.pack}\n',
         )
+        (place / 'vault').mkdir()
+        (place / 'vault.conf').write_text(
+            _VAULT.format(root=place, pack=self.pack)
+        )
+
+    def connect(self) -> api.Backupkit:
+        """Return a new connection that knows the other target as well."""
+        names = ('backupkit.conf', 'vault.conf')
+        return api.connect([str(self.root / name) for name in names])
 
     def setUp(self) -> None:
         super().setUp()
@@ -120,6 +139,10 @@ class ResumedKillTest(stand.Stand):
             self.restored(kit, made)
             kit.delete_backup(made)
             kit.collect_garbage()
+
+    def back_up(self) -> str:
+        with self.connect() as kit:
+            return kit.create_backup(_VOLUME).backup_id
 
     @property
     def bound(self) -> int:
@@ -188,11 +211,7 @@ class ResumedKillTest(stand.Stand):
     def test_when_restores_are_resumed_then_little_is_written_again(
         self,
     ) -> None:
-        def back_up() -> str:
-            with self.connect() as kit:
-                return kit.create_backup(_VOLUME).backup_id
-
-        made = forks.call(back_up)
+        made = forks.call(self.back_up)
         expected = self.digest(_NAME)
         found = []
         # As with packs of the usual size.
@@ -210,6 +229,34 @@ class ResumedKillTest(stand.Stand):
             self.assertEqual(expected, self.digest('new'))
             forks.call(self.remove_restored)
         self.assert_bound(found)
+
+    def test_when_copies_are_resumed_then_little_is_put_again(self) -> None:
+        found = []
+        for _ in range(self.kills):
+            self.change_all()
+            expected = self.digest(_NAME)
+            forks.call(self.back_up)
+            found.append(self.again(self.copy, store.PosixStore, 'put'))
+            forks.call(lambda expected=expected: self.check_copy(expected))  # type: ignore[misc]  # a default for the loop
+        self.assert_bound(found)
+
+    def copy(self, kit: api.Backupkit) -> None:
+        (made,) = self.good(kit)
+        kit.copy_backup(made, to='vault')
+
+    def check_copy(self, expected: str) -> None:
+        """Check the copy that was resumed, and remove all."""
+        with self.connect() as kit:
+            both = self.good(kit)
+            self.assertEqual(2, len(both))
+            self.assert_contents(kit, dict.fromkeys(both, expected))
+            report = kit.check_repository('vault', read_data=True)
+            self.assertEqual((), report.findings)
+            for one in both:
+                kit.delete_backup(one)
+            kit.collect_garbage()
+            kit.collect_garbage('vault')
+            self.assert_nothing_left(kit)
 
     def remove_restored(self) -> None:
         with self.connect() as kit:
