@@ -120,7 +120,10 @@ class Packer:
         self._raise_failed()
         buffer = self._free.get()
         self._raise_failed()
-        return buffer or pack_.PackBuffer(self._pack_bytes)
+        # One that was cleared has no chunks, and so is false.
+        if buffer is None:
+            buffer = pack_.PackBuffer(self._pack_bytes)
+        return buffer
 
     def _raise_failed(self) -> None:
         if not self._failed.is_set():

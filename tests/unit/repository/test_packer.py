@@ -32,6 +32,7 @@ from backupkit.repository import codec
 from backupkit.repository import index
 from backupkit.repository import layout
 from backupkit.repository import limits
+from backupkit.repository import pack as pack_
 from backupkit.repository import packer
 from backupkit.repository import repository
 from backupkit.repository import settings
@@ -193,6 +194,20 @@ class TestPacking(PackerCase):
             self.append(to, node[at:], node=True)
         to.finish()
         self.assertEqual(3, len(to.packs))
+
+    def test_when_there_are_many_packs_then_memory_is_used_again(
+        self,
+    ) -> None:
+        to = self.make()
+        source = random.Random(3)
+        with mock.patch.object(
+            pack_, 'PackBuffer', wraps=pack_.PackBuffer
+        ) as made:
+            for _ in range(400):
+                self.append(to, source.randbytes(CHUNK))
+            to.finish()
+        self.assertGreater(len(to.packs), 6)
+        self.assertLessEqual(made.call_count, 3)
 
     def test_when_threads_append_then_nothing_is_lost(self) -> None:
         to = self.make()
