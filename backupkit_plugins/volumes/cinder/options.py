@@ -10,130 +10,60 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """The options of a section with the driver ``cinder``."""
+
+from typing import Any
 
 from oslo_config import cfg
 
-#: How somebody proves who he is, as keystoneauth calls it.
-PASSWORD = 'v3password'  # noqa: S105 - a word, no secret
-APPLICATION_CREDENTIAL = 'v3applicationcredential'
+from backupkit.drivers import contract
+from backupkit_plugins.keystone import service
+
 NOAUTH = 'noauth'
 
-LOGIN = [
-    cfg.StrOpt(
-        'cloud',
-        help='Name of a cloud in clouds.yaml that says how to log in and '
-        'where; of the options below only region_name, interface, ca_file '
-        'and endpoint are used then, where they are given. By default the '
-        'options below say all.',
-    ),
-    cfg.StrOpt(
-        'clouds_file',
-        help='Path of clouds.yaml, beside which secure.yaml is read too. By '
-        'default the places where OpenStack clients look for it.',
-    ),
-    cfg.StrOpt(
-        'auth_type',
-        choices=[
-            (PASSWORD, 'user and password, at Keystone'),
-            (APPLICATION_CREDENTIAL, 'an application credential of Keystone'),
-            (NOAUTH, 'nothing is proved; for a lab whose Cinder has noauth'),
-        ],
-        default=PASSWORD,
-        help='How to log in. By default with user and password at Keystone.',
-    ),
-    cfg.URIOpt(
-        'auth_url',
-        schemes=['http', 'https'],
-        help='URL of Keystone. There is no default; noauth needs none.',
-    ),
-    cfg.StrOpt(
-        'username',
-        help='Name of the user. There is no default.',
-    ),
-    cfg.StrOpt(
-        'user_id',
-        help='Id of the user, in place of username and its domain. By '
-        'default these are used.',
-    ),
-    cfg.StrOpt(
-        'password',
-        secret=True,
-        help='Password of the user. There is no default.',
-    ),
-    cfg.StrOpt(
-        'user_domain_name',
-        help='Name of the domain of the user. By default the domain whose '
-        'id is "default".',
-    ),
-    cfg.StrOpt(
-        'user_domain_id',
-        help='Id of the domain of the user. By default "default", unless '
-        'user_domain_name is given.',
-    ),
-    cfg.StrOpt(
-        'project_name',
-        help='Name of the project whose volumes are reached. There is no '
-        'default; an application credential has its own project.',
-    ),
-    cfg.StrOpt(
-        'project_id',
-        help='Id of that project, in place of its name and domain. By '
-        'default these are used.',
-    ),
-    cfg.StrOpt(
-        'project_domain_name',
-        help='Name of the domain of the project. By default the domain '
-        'whose id is "default".',
-    ),
-    cfg.StrOpt(
-        'project_domain_id',
-        help='Id of the domain of the project. By default "default", unless '
-        'project_domain_name is given.',
-    ),
-    cfg.StrOpt(
-        'application_credential_id',
-        help='Id of the application credential. By default it is found by '
-        'its name and user.',
-    ),
-    cfg.StrOpt(
-        'application_credential_name',
-        help='Name of the application credential, in place of its id; the '
-        'user must be named then. There is no default.',
-    ),
-    cfg.StrOpt(
-        'application_credential_secret',
-        secret=True,
-        help='Secret of the application credential. There is no default.',
-    ),
-    cfg.StrOpt(
-        'region_name',
-        help='Region whose Cinder is used. By default the first that the '
-        'catalog of Keystone names.',
-    ),
-    cfg.StrOpt(
-        'interface',
-        choices=['public', 'internal', 'admin'],
-        help='Which endpoint of Cinder is used. By default the public one.',
-    ),
-    cfg.URIOpt(
+
+def _believed(section: contract.Section) -> Any:
+    """Return a login for a Cinder that believes who somebody is.
+
+    Without Keystone it takes a token of this form.
+    """
+    from keystoneauth1 import token_endpoint
+
+    user = section.username or 'backupkit'
+    return token_endpoint.Token(
+        section.endpoint, f'{user}:{section.project_id}'
+    )
+
+
+SERVICE = service.Service(
+    kind='block-storage',
+    title='block storage',
+    endpoint=cfg.URIOpt(
         'endpoint',
         schemes=['http', 'https'],
         help='URL of Cinder, as https://volume.example.org/v3/PROJECT_ID. '
         'By default the catalog of Keystone names it; noauth needs it.',
     ),
-    cfg.StrOpt(
-        'ca_file',
-        help='Bundle of the certificates of those who may sign for the '
-        'servers. By default those that the system trusts.',
+    other=service.Way(
+        NOAUTH,
+        'nothing is proved; for a lab whose Cinder has noauth',
+        needed=(('endpoint',), ('project_id',)),
+        make=_believed,
     ),
-    cfg.BoolOpt(
-        'insecure',
-        default=False,
-        help='Take any certificate for good, so that anybody on the way can '
-        'read passwords. By default certificates are checked.',
-    ),
+    helps={
+        'auth_url': 'URL of Keystone, with or without /v3. There is no '
+        'default; noauth needs none.',
+        'username': 'Name of the user. There is no default.',
+        'password': 'Password of the user. There is no default.',
+        'project_name': 'Name of the project whose volumes are reached. There '
+        'is no default; an application credential has its own project.',
+        'insecure': 'Take any certificate for good, so that anybody on the '
+        'way can read passwords. By default certificates are checked.',
+    },
+)
+
+LOGIN = [
+    *SERVICE.options(),
     cfg.StrOpt(
         'microversion',
         regex=r'^3\.\d{1,3}$',

@@ -24,62 +24,14 @@ from unittest import mock
 from backupkit import errors
 from backupkit.testing import sections
 from backupkit_plugins.targets import swift
-from keystoneauth1 import fixture
 from keystoneauth1 import session as session_
-
-
-class Keystone:
-    """Answers logins as version 3 does, and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.bodies: list[Any] = []
-
-    def post(self, session: Any, url: str, **more: Any) -> Any:
-        self.bodies.append(more['json'])
-        token = fixture.V3Token()
-        token.set_project_scope()
-        service = token.add_service('object-store')
-        for region in ('one', 'two'):
-            service.add_standard_endpoints(
-                public=f'http://public.{region}/v1/AUTH_x',
-                internal=f'http://internal.{region}/v1/AUTH_x/',
-                admin=f'http://admin.{region}',
-                region=region,
-            )
-        return _Response(token)
-
-
-class _Response:
-    headers = {'X-Subject-Token': 'the-token'}
-    status_code = 201
-
-    def __init__(self, told: Any) -> None:
-        self._told = told
-
-    def json(self) -> Any:
-        return self._told
-
-
-PASSWORD = {
-    'auth_url': 'http://keystone.invalid/v3',
-    'username': 'someone',
-    'password': 'seeded-secret',
-    'project_name': 'vault',
-}
+from tests.unit.plugins import keystone
 
 
 class IdentityTest(unittest.TestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.keystone = Keystone()
-        keystone = self.keystone
-
-        def post(session: session_.Session, url: str, **more: Any) -> Any:
-            return keystone.post(session, url, **more)
-
-        patcher = mock.patch.object(session_.Session, 'post', post)
-        patcher.start()
-        self.addCleanup(patcher.stop)
+        self.keystone = keystone.answer_for(self, 'object-store')
 
     def load(self, **options: Any) -> swift.SwiftTarget:
         target = sections.load_target('swift', container='c', **options)
@@ -93,7 +45,7 @@ class IdentityTest(unittest.TestCase):
         return methods
 
     def test_access_when_by_password_then_the_domain_is_default(self) -> None:
-        access = self.load(**PASSWORD)._identity.access()
+        access = self.load(**keystone.PASSWORD)._identity.access()
         self.assertEqual('http://public.one/v1/AUTH_x', access.storage_url)
         self.assertEqual('the-token', access.token)
         auth = self.keystone.bodies[0]['auth']
@@ -105,12 +57,12 @@ class IdentityTest(unittest.TestCase):
         self,
     ) -> None:
         access = self.load(
-            **PASSWORD, region_name='two', interface='internal'
+            **keystone.PASSWORD, region_name='two', interface='internal'
         )._identity.access()
         self.assertEqual('http://internal.two/v1/AUTH_x', access.storage_url)
 
     def test_access_when_there_is_no_such_region_then_told(self) -> None:
-        target = self.load(**PASSWORD, region_name='nowhere')
+        target = self.load(**keystone.PASSWORD, region_name='nowhere')
         with self.assertRaisesRegex(errors.ConfigurationError, 'nowhere'):
             target._identity.access()
 
@@ -169,13 +121,17 @@ class IdentityTest(unittest.TestCase):
         self.assertEqual('seeded-secret', told['user']['password'])
 
     def test_access_when_something_lacks_then_it_is_named(self) -> None:
-        for name in PASSWORD:
-            given = {key: one for key, one in PASSWORD.items() if key != name}
+        for name in keystone.PASSWORD:
+            given = {
+                key: one
+                for key, one in keystone.PASSWORD.items()
+                if key != name
+            }
             with self.assertRaisesRegex(errors.ConfigurationError, name):
                 self.load(**given)._identity.access()
 
     def test_access_when_it_is_shown_then_without_its_token(self) -> None:
-        access = self.load(**PASSWORD)._identity.access()
+        access = self.load(**keystone.PASSWORD)._identity.access()
         self.assertNotIn('the-token', repr(access))
 
     def test_access_when_the_answer_is_none_then_told_by_its_kind(
@@ -189,7 +145,9 @@ class IdentityTest(unittest.TestCase):
         }
         kinds = {200: errors.TargetUnavailable, 302: errors.TargetError}
         for status, kind in kinds.items():
-            answer = mock.Mock(spec=_Response, status_code=status, headers={})
+            answer = mock.Mock(
+                spec=keystone.Response, status_code=status, headers={}
+            )
             with (
                 mock.patch.object(
                     session_.Session,
@@ -203,7 +161,7 @@ class IdentityTest(unittest.TestCase):
             self.assertIs(kind, type(raised.exception))
 
     def test_renew_when_another_thread_did_then_not_again(self) -> None:
-        identity = self.load(**PASSWORD)._identity
+        identity = self.load(**keystone.PASSWORD)._identity
         first = identity.access()
         identity.renew(first)
         second = identity.access()
@@ -220,7 +178,7 @@ class IdentityTest(unittest.TestCase):
     def test_environment_when_there_are_many_connections_then_in_budget(
         self,
     ) -> None:
-        target = self.load(**PASSWORD, connections=64)
+        target = self.load(**keystone.PASSWORD, connections=64)
         target.set_environment('/nowhere', 2, 256 << 20)
         self.assertLessEqual(target.threads * 12 << 20, 64 << 20)
         self.assertGreater(target.threads, 2)
