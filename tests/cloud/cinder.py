@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """A real Cinder on loopback: scheduler, volume service and two APIs.
 
 One of the APIs asks Keystone who somebody is; the other one (``noauth``)
@@ -27,12 +26,13 @@ import subprocess
 import sys
 import textwrap
 from typing import Any
-import urllib.error
 import urllib.request
 
-from tests.cloud import keystone as keystone_
 from tests.cloud import rabbit as rabbit_
-from tests.cloud import servers
+from tests.servers import keystone as keystone_
+from tests.servers import ports
+from tests.servers import process as process_
+from tests.servers import service
 
 #: The project of everybody without Keystone.
 PROJECT_ID = '0123456789abcdef0123456789abcdef'
@@ -59,7 +59,7 @@ class Cloud:
         self._root.mkdir()
         self.keystone = keystone_.keystone()
         self._rabbit = rabbit_.Rabbit(root)
-        self._ports = dict(zip(_APIS, servers.free_ports(len(_APIS))))
+        self._ports = dict(zip(_APIS, ports.free(len(_APIS)), strict=True))
         self.loop_files = self._root / 'loop_files'
         self.project_id = ''
         self._servers = {
@@ -79,7 +79,7 @@ class Cloud:
         for auth in _APIS:
             self._configure(auth)
         config = str(self._root / 'keystone.conf')
-        servers.run(
+        process_.run(
             ['cinder-manage', '--config-file', config, 'db', 'sync'],
             self._root / 'manage.log',
         )
@@ -155,9 +155,9 @@ class Cloud:
             text = answer.read()
         return json.loads(text) if text else None
 
-    def _server(self, name: str, auth: str) -> servers.Server:
+    def _server(self, name: str, auth: str) -> process_.Server:
         kind = name.partition('-')[0]
-        return servers.Server(
+        return process_.Server(
             f'cinder-{name}',
             [
                 sys.executable,
@@ -172,32 +172,35 @@ class Cloud:
 
     def _register(self) -> None:
         keystone = self.keystone
-        keystone.user('cinder', 'secret', 'service', 'admin')
-        self.project_id = keystone.user(USER, PASSWORD, PROJECT, 'admin')
-        keystone.endpoint(
+        service_id = keystone.project('service')
+        keystone.add_user('cinder', 'secret', service_id, 'admin')
+        self.project_id = keystone.project(PROJECT)
+        keystone.add_user(USER, PASSWORD, self.project_id, 'admin')
+        keystone.publish(
             'cinder',
             'block-storage',
             f'http://127.0.0.1:{self._ports["keystone"]}/v3',
+            ('public',),
         )
 
     def _wait_api(self, auth: str) -> None:
         port = self._ports[auth]
         self._servers[f'api-{auth}'].wait(
-            functools.partial(servers.listens, port)
+            functools.partial(ports.listens, port)
         )
 
     def _is_up(self) -> bool:
         try:
             found = self.ask('/os-services')['services']
-        except urllib.error.URLError:
+        except OSError:
             return False
-        states = [service['state'] for service in found]
+        states = [each['state'] for each in found]
         return len(states) >= len(_SERVICES) and set(states) == {'up'}
 
     def _has_pool(self) -> bool:
         try:
             pools = self.ask('/scheduler-stats/get_pools')['pools']
-        except urllib.error.URLError:
+        except OSError:
             return False
         return bool(pools) and self._is_up()
 
@@ -214,7 +217,7 @@ class Cloud:
     def _configure(self, auth: str) -> None:
         shared = pathlib.Path(sys.prefix) / 'etc' / 'cinder'
         config = self._root / f'{auth}.conf'
-        helper = f'{servers.SCRIPTS}/privsep-helper --config-file {config}'
+        helper = f'{process_.SCRIPTS}/privsep-helper --config-file {config}'
         (self._root / 'state').mkdir(exist_ok=True)
         config.write_text(
             textwrap.dedent(f"""\
@@ -233,7 +236,7 @@ class Cloud:
                 enabled_backends = loop
                 default_volume_type = {TYPE}
                 report_interval = 2
-                service_down_time = 10
+                service_down_time = 120
                 use_stderr = true
                 [database]
                 connection = sqlite:///{self._root}/cinder.sqlite?timeout=60
@@ -252,8 +255,8 @@ class Cloud:
                 volume_backend_name = loop
                 loop_files_dir = {self.loop_files}
                 [keystone_authtoken]
-                www_authenticate_uri = {self.keystone.auth_url}
-                auth_url = {self.keystone.auth_url}
+                www_authenticate_uri = {self.keystone.url}
+                auth_url = {self.keystone.url}
                 auth_type = password
                 project_domain_id = default
                 user_domain_id = default
@@ -271,4 +274,4 @@ def cloud() -> Cloud:
 
 @functools.cache
 def _begun(process: int) -> Cloud:
-    return servers.begin('cinder', Cloud)
+    return service.begin('cinder', service.memory(), Cloud)

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """A RabbitMQ on loopback, through which the services of Cinder talk."""
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ import functools
 import os
 import pathlib
 
-from tests.cloud import servers
+from tests.servers import ports
+from tests.servers import process
 
 _SCRIPT = '/usr/lib/rabbitmq/bin/rabbitmq-server'
 
@@ -33,25 +33,25 @@ class Rabbit:
     def __init__(self, root: pathlib.Path) -> None:
         root = root / 'rabbit'
         (root / 'log').mkdir(parents=True)
-        self._port, distribution, self._mapper_port = servers.free_ports(3)
+        self._port, distribution, self._mapper_port = ports.free(3)
         self.url = f'rabbit://guest:guest@127.0.0.1:{self._port}/'
         (root / 'rabbitmq.conf').write_text(
             f'listeners.tcp.1 = 127.0.0.1:{self._port}\n'
         )
         (root / 'advanced.config').write_text('[{rabbit,[]}].\n')
         (root / 'enabled_plugins').write_text('[].\n')
-        ports = {
+        mapping = {
             'ERL_EPMD_ADDRESS': '127.0.0.1',
             'ERL_EPMD_PORT': str(self._mapper_port),
         }
         # Else the broker starts one, which would outlive it.
-        self._mapper = servers.Server('epmd', ['epmd'], root, ports)
-        self.server = servers.Server(
+        self._mapper = process.Server('epmd', ['epmd'], root, mapping)
+        self.server = process.Server(
             'rabbit',
             [_SCRIPT],
             root,
             {
-                **ports,
+                **mapping,
                 'HOME': str(root),
                 # The script becomes the broker then, instead of its parent.
                 'NOTIFY_SOCKET': str(root / 'nobody-listens'),
@@ -73,14 +73,12 @@ class Rabbit:
     def start(self) -> None:
         """Start it; :meth:`wait` waits for it."""
         self._mapper.start()
-        self._mapper.wait(
-            functools.partial(servers.listens, self._mapper_port)
-        )
+        self._mapper.wait(functools.partial(ports.listens, self._mapper_port))
         self.server.start()
 
     def wait(self) -> None:
         """Return once it takes connections."""
-        self.server.wait(functools.partial(servers.listens, self._port))
+        self.server.wait(functools.partial(ports.listens, self._port))
 
     def stop(self) -> None:
         """Kill it."""

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """What the tests of the driver stand on: a backend in the real cloud."""
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from oslo_config import cfg
 from backupkit.drivers import volume as volume_
 from backupkit.testing import sections
 from tests.cloud import cinder
-from tests.cloud import servers
+from tests.servers import process
 
 GIB = 1 << 30
 #: How os-brick's own privileged daemon is started: by root, for root.
-HELPER = str(servers.SCRIPTS / 'privsep-helper')
+HELPER = str(process.SCRIPTS / 'privsep-helper')
 
 _GROUP = 'privsep_osbrick'
 

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Volumes of the real cloud, backed up and restored from end to end."""
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from backupkit import api
 from backupkit import errors
 from backupkit import model
 from tests.cloud import cinder
-from tests.cloud import servers
 from tests.cloud import stand
+from tests.servers import process
 
 MIB = 1 << 20
 #: The secret in the connection information of the cloud's storage.
@@ -261,7 +260,7 @@ class CommandTest(BackupCase):
         """Run the command, which must succeed; return what it prints."""
         done = subprocess.run(
             [
-                str(servers.SCRIPTS / 'backupkit'),
+                str(process.SCRIPTS / 'backupkit'),
                 '--config-file',
                 str(self.configuration),
                 *words,
@@ -308,31 +307,45 @@ class LoginTest(BackupCase):
 
     def test_backup_when_logged_in_at_keystone_then_good(self) -> None:
         options = self.through_keystone(
-            auth_url=self.cloud.keystone.auth_url,
+            auth_url=self.cloud.keystone.url,
             username=cinder.USER,
             password=cinder.PASSWORD,
             project_name=cinder.PROJECT,
         )
         self.assert_cycle(self.connect(options))
 
-    def test_backup_when_clouds_yaml_says_how_then_good(self) -> None:
-        clouds = self.directory / 'clouds.yaml'
+    def clouds(self, **secret: str) -> dict[str, object]:
+        """Return options with a cloud; what is secret is in secure.yaml."""
         login = {
-            'auth_url': self.cloud.keystone.auth_url,
+            'auth_url': self.cloud.keystone.url,
             'username': cinder.USER,
             'password': cinder.PASSWORD,
             'project_name': cinder.PROJECT,
             'user_domain_id': 'default',
             'project_domain_id': 'default',
         }
-        # YAML contains JSON.
-        clouds.write_text(json.dumps({'clouds': {'mini': {'auth': login}}}))
-        options = self.through_keystone(cloud='mini', clouds_file=str(clouds))
-        self.assert_cycle(self.connect(options))
+        known = {name: login[name] for name in login.keys() - secret.keys()}
+        for name, auth in (('clouds.yaml', known), ('secure.yaml', secret)):
+            # YAML contains JSON.
+            (self.directory / name).write_text(
+                json.dumps({'clouds': {'mini': {'auth': auth}}})
+            )
+        path = self.directory / 'clouds.yaml'
+        return self.through_keystone(cloud='mini', clouds_file=str(path))
+
+    def test_backup_when_clouds_yaml_says_how_then_good(self) -> None:
+        self.assert_cycle(self.connect(self.clouds()))
+
+    def test_list_when_password_is_in_secure_yaml_then_good(self) -> None:
+        kit = self.connect(self.clouds(password=cinder.PASSWORD))
+        name = f'cloud:secure-{uuid.uuid4().hex[:8]}'
+        kit.create_volume(name, stand.GIB)
+        self.addCleanup(kit.delete_volume, name)
+        self.assertEqual([name], [one.volume for one in kit.list_volumes()])
 
     def test_list_when_password_is_wrong_then_it_is_not_told(self) -> None:
         options = self.through_keystone(
-            auth_url=self.cloud.keystone.auth_url,
+            auth_url=self.cloud.keystone.url,
             username=cinder.USER,
             password='wrong-password-9f8e',
             project_name=cinder.PROJECT,

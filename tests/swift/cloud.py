@@ -19,24 +19,20 @@ packages of Swift that are installed beside this interpreter.
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Mapping
-from concurrent import futures
 import configparser
-import ctypes
 import functools
 import json
 import os
 import pathlib
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 
+from tests.servers import ports
+from tests.servers import process as process_
+from tests.servers import service
 from tests.swift import settings
 
 #: User, key and account that tempauth knows; the second may only read what
@@ -46,10 +42,6 @@ KEY = settings.KEY
 GUEST = settings.GUEST
 GUEST_KEY = settings.GUEST_KEY
 
-_MEMORY = '/dev/shm'
-_PATIENCE_SECONDS = 60.0
-_PAUSE_SECONDS = 0.05
-_SET_DEATH_SIGNAL = 1
 #: A ring each of two partitions and one device, all by one interpreter.
 _MAKE_RINGS = """
 import json, sys
@@ -72,41 +64,38 @@ class Cloud:
     def __init__(self, root: pathlib.Path) -> None:
         self._root = root
         names = (*settings.STORAGE, 'proxy')
-        self._ports = {name: free_port() for name in names}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._starter = futures.ThreadPoolExecutor(1)
+        self._ports = dict(zip(names, ports.free(len(names)), strict=True))
+        self._servers = {name: self._server(name) for name in names}
         self.url = f'http://127.0.0.1:{self._ports["proxy"]}'
         self.auth_url = f'{self.url}/auth/v1.0'
         self._configure()
 
     def start(self) -> None:
         """Start all servers, and wait until they answer."""
-        for name in self._ports:
-            self._start(name)
-        for name in self._ports:
+        for server in self._servers.values():
+            server.start()
+        for name in self._servers:
             self._wait(name)
 
     def stop(self) -> None:
         """Kill all servers."""
-        for name in self._ports:
-            self.kill(name)
+        for server in self._servers.values():
+            server.kill()
 
     def kill(self, name: str) -> None:
         """Kill one server, as a lost machine would be."""
-        process = self._processes.pop(name, None)
-        if process is not None:
-            process.kill()
-            process.wait()
+        self._servers[name].kill()
 
     def revive(self, name: str) -> None:
         """Start one server again, and wait until it answers."""
-        self._start(name)
+        self._servers[name].start()
         self._wait(name)
 
     def mend(self) -> None:
         """Start all servers that were killed."""
-        for name in self._ports.keys() - self._processes.keys():
-            self.revive(name)
+        for name, server in self._servers.items():
+            if not server.running:
+                self.revive(name)
 
     def add_proxy(
         self, name: str, login: Mapping[str, Mapping[str, str]]
@@ -117,7 +106,9 @@ class Cloud:
         :param login: the filters that do so in place of tempauth
         :returns: its URL
         """
-        self._ports[name] = port = free_port()
+        (port,) = ports.free(1)
+        self._ports[name] = port
+        self._servers[name] = self._server(name)
         shared = settings.common(self._root)
         options = settings.proxy(shared, port, login)
         self._write(f'{name}-server.conf', options)
@@ -126,67 +117,48 @@ class Cloud:
 
     def pause(self) -> None:
         """Let all servers say nothing more, with open connections."""
-        for process in self._processes.values():
-            process.send_signal(signal.SIGSTOP)
+        for server in self._servers.values():
+            server.pause()
 
     def resume(self) -> None:
         """Let them go on with what they were asked meanwhile."""
-        for process in self._processes.values():
-            process.send_signal(signal.SIGCONT)
+        for server in self._servers.values():
+            server.resume()
 
-    def _start(self, name: str) -> None:
-        # Their end comes with that of the thread that starts them.
-        self._starter.submit(self._launch, name).result()
-
-    def _launch(self, name: str) -> None:
-        script = os.path.join(
-            os.path.dirname(sys.executable),
-            f'swift-{name.rpartition("-")[2]}-server',
+    def _server(self, name: str) -> process_.Server:
+        program = f'swift-{name.rpartition("-")[2]}-server'
+        config = str(self._root / f'{name}-server.conf')
+        return process_.Server(
+            f'swift-{name}',
+            [str(process_.SCRIPTS / program), config, '-v'],
+            self._root,
+            {
+                # For the filter memory_cache.
+                'PYTHONPATH': os.path.dirname(__file__),
+                'SWIFT_TEST_CONFIG_FILE': '',
+            },
         )
-        log = (self._root / f'{name}.log').open('ab')
-        with log:
-            self._processes[name] = subprocess.Popen(
-                [script, str(self._root / f'{name}-server.conf'), '-v'],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._root,
-                env={
-                    'PATH': os.environ['PATH'],
-                    # For the filter memory_cache.
-                    'PYTHONPATH': os.path.dirname(__file__),
-                    'PYTHONWARNINGS': 'ignore',
-                    'SWIFT_TEST_CONFIG_FILE': '',
-                },
-                preexec_fn=functools.partial(die_with, os.getpid()),
-            )
 
     def _wait(self, name: str) -> None:
         url = f'http://127.0.0.1:{self._ports[name]}/healthcheck'
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
+
+        def answers() -> bool:
             try:
                 with urllib.request.urlopen(url, timeout=5):
-                    return
-            except OSError as exc:
-                if (
-                    time.monotonic() > deadline
-                    or self._processes[name].poll() is not None
-                ):
-                    text = (self._root / f'{name}.log').read_text()
-                    raise AssertionError(
-                        f'swift-{name}-server does not answer: {text}'
-                    ) from exc
-            time.sleep(_PAUSE_SECONDS)
+                    return True
+            except OSError:
+                return False
+
+        self._servers[name].wait(answers)
 
     def _configure(self) -> None:
         files = settings.all_files(self._root, self._ports)
         for name, options in files.items():
             self._write(name, options)
         (self._root / 'devices' / 'd1').mkdir(parents=True)
-        ports = {name: self._ports[name] for name in settings.STORAGE}
+        storage = {name: self._ports[name] for name in settings.STORAGE}
         subprocess.run(
-            [sys.executable, '-c', _MAKE_RINGS, json.dumps(ports)],
+            [sys.executable, '-c', _MAKE_RINGS, json.dumps(storage)],
             cwd=self._root,
             check=True,
         )
@@ -207,20 +179,7 @@ def cloud() -> Cloud:
 
 @functools.cache
 def _begun(process: int) -> Cloud:
-    root = pathlib.Path(
-        tempfile.mkdtemp(prefix='backupkit-swift-', dir=place())
-    )
-    made = Cloud(root)
-
-    def end() -> None:
-        # A child that was forked must not end what its parent uses.
-        if os.getpid() == process:
-            made.stop()
-            shutil.rmtree(root, ignore_errors=True)
-
-    atexit.register(end)
-    made.start()
-    return made
+    return service.begin('swift', place(), Cloud)
 
 
 def place() -> str | None:
@@ -228,23 +187,10 @@ def place() -> str | None:
 
     What Swift syncs need not survive more than a killed server here.
     """
+    memory = service.memory()
     try:
-        with tempfile.NamedTemporaryFile(dir=_MEMORY) as probe:
+        with tempfile.NamedTemporaryFile(dir=memory) as probe:
             os.setxattr(probe.fileno(), 'user.swift.metadata', bytes(2048))
     except OSError:
         return None
-    return _MEMORY
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return int(probe.getsockname()[1])
-
-
-def die_with(parent: int) -> None:
-    """Have this process killed when its parent ends, however that is."""
-    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    return memory

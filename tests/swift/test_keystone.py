@@ -29,8 +29,8 @@ from backupkit.testing import cycle
 from backupkit.testing import plain
 from backupkit.testing import sections
 from backupkit_plugins.targets import swift
+from tests.servers import keystone as keystone_
 from tests.swift import cloud
-from tests.swift import keystone as keystone_
 from tests.swift import stand
 
 _PROXY = 'keystone-proxy'
@@ -70,15 +70,12 @@ def _guarded(process: int) -> dict[str, Any]:
             },
         },
     )
-    made = keystone.create('service', name='swift', type='object-store')
-    for interface in ('public', 'internal'):
-        keystone.create(
-            'endpoint',
-            service_id=made['id'],
-            interface=interface,
-            region_id=keystone_.REGION,
-            url=f'{url}/v1/AUTH_%(project_id)s',
-        )
+    keystone.publish(
+        'swift',
+        'object-store',
+        f'{url}/v1/AUTH_%(project_id)s',
+        ('public', 'internal'),
+    )
     return keystone.create('project', name='backups', domain_id='default')
 
 

@@ -13,35 +13,32 @@
 """A real Keystone on loopback: SQLite, Fernet tokens, one process.
 
 Each process that tests has one, begun when it is first asked for and gone
-with the process.
+with the process, from the package that is installed beside this interpreter
+(``requirements.txt``).
 """
 
 from __future__ import annotations
 
-import atexit
 import base64
+from collections.abc import Sequence
 import configparser
 import functools
 import json
 import os
 import pathlib
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
 from typing import Any
 import urllib.error
 import urllib.request
 import uuid
 
-from tests.swift import cloud
+from tests.servers import ports
+from tests.servers import process as process_
+from tests.servers import service
 
+#: Distinctive, so that a test can look for it where it must not be.
 PASSWORD = 'keystone-admin-5d6c7b8a'
 REGION = 'RegionOne'
-
-_PATIENCE_SECONDS = 120.0
-_PAUSE_SECONDS = 0.1
 
 
 class Keystone:
@@ -52,10 +49,21 @@ class Keystone:
 
     def __init__(self, root: pathlib.Path) -> None:
         self._root = root
-        self._port = cloud.free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        (port,) = ports.free(1)
         self._token = ''
-        self.url = f'http://127.0.0.1:{self._port}/v3'
+        self.url = f'http://127.0.0.1:{port}/v3'
+        self._environment = {
+            'OS_KEYSTONE_CONFIG_DIR': str(root),
+            'OS_KEYSTONE_CONFIG_FILES': 'keystone.conf',
+        }
+        program = pathlib.Path(__file__).with_name('keystone_server.py')
+        self._server = process_.Server(
+            'keystone',
+            # Without -P our own module would be taken for Keystone.
+            [sys.executable, '-P', str(program), str(port)],
+            root,
+            self._environment,
+        )
         self._configure()
 
     def start(self) -> None:
@@ -69,26 +77,12 @@ class Keystone:
             # Where other services ask it about tokens.
             *('--bootstrap-internal-url', f'{self.url}/'),
         )
-        server = pathlib.Path(__file__).with_name('keystone_server.py')
-        with (self._root / 'keystone.log').open('ab') as log:
-            self._process = subprocess.Popen(
-                # Without -P our own module would be taken for Keystone.
-                [sys.executable, '-P', str(server), str(self._port)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._root,
-                env=self._environment(),
-                preexec_fn=functools.partial(cloud.die_with, os.getpid()),
-            )
-        self._wait()
+        self._server.start()
+        self._server.wait(self._answers)
 
     def stop(self) -> None:
         """Kill it."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
+        self._server.kill()
 
     def create(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Make a ``project``, ``user``, ``service``, ``endpoint``..."""
@@ -96,6 +90,28 @@ class Keystone:
         made = answer[kind]
         assert isinstance(made, dict)
         return made
+
+    def publish(
+        self, name: str, kind: str, url: str, interfaces: Sequence[str]
+    ) -> None:
+        """Put a service and its endpoints into the catalog."""
+        made = self.create('service', name=name, type=kind)
+        for interface in interfaces:
+            self.create(
+                'endpoint',
+                service_id=made['id'],
+                interface=interface,
+                region_id=REGION,
+                url=url,
+            )
+
+    def project(self, name: str) -> str:
+        """Return the id of a project, which is made if needed."""
+        found = self.ask('GET', f'/projects?name={name}')['projects']
+        made = found or [
+            self.create('project', name=name, domain_id='default')
+        ]
+        return str(made[0]['id'])
 
     def grant(self, user_id: str, project_id: str, role: str) -> None:
         """Give a user a role in a project, making the role if needed."""
@@ -105,14 +121,21 @@ class Keystone:
             'PUT', f'/projects/{project_id}/users/{user_id}/roles/{role_id}'
         )
 
-    def make_user(self, project_id: str, role: str) -> tuple[str, str, str]:
-        """Return name, password and id of a new user with a role."""
-        name, password = f'u-{uuid.uuid4().hex}', f'p-{uuid.uuid4().hex}'
+    def add_user(
+        self, name: str, password: str, project_id: str, role: str
+    ) -> str:
+        """Make a user with a role in a project; return its id."""
         made = self.create(
             'user', name=name, password=password, domain_id='default'
         )
         self.grant(made['id'], project_id, role)
-        return name, password, str(made['id'])
+        return str(made['id'])
+
+    def make_user(self, project_id: str, role: str) -> tuple[str, str, str]:
+        """Return name, password and id of a new user with a role."""
+        name, password = f'u-{uuid.uuid4().hex}', f'p-{uuid.uuid4().hex}'
+        user_id = self.add_user(name, password, project_id, role)
+        return name, password, user_id
 
     def log_in(self, name: str, password: str, project: str) -> str:
         """Return a token of a user in a project of the default domain."""
@@ -173,51 +196,24 @@ class Keystone:
         except urllib.error.HTTPError as exc:
             raise AssertionError(f'{method} {path}: {exc.read()!r}') from exc
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                with urllib.request.urlopen(self.url, timeout=10):
-                    return
-            except OSError as exc:
-                process = self._process
-                if (
-                    time.monotonic() > deadline
-                    or process is None
-                    or process.poll() is not None
-                ):
-                    text = (self._root / 'keystone.log').read_text()
-                    raise AssertionError(
-                        f'Keystone does not answer: {text}'
-                    ) from exc
-            time.sleep(_PAUSE_SECONDS)
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url, timeout=10):
+                return True
+        except OSError:
+            return False
 
     def _manage(self, *arguments: str) -> None:
-        script = os.path.join(
-            os.path.dirname(sys.executable), 'keystone-manage'
-        )
-        done = subprocess.run(
+        process_.run(
             [
-                script,
+                str(process_.SCRIPTS / 'keystone-manage'),
                 '--config-file',
                 str(self._root / 'keystone.conf'),
                 *arguments,
             ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=self._environment(),
-            check=False,
+            self._root / 'manage.log',
+            self._environment,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            'PATH': os.environ['PATH'],
-            'PYTHONWARNINGS': 'ignore',
-            'OS_KEYSTONE_CONFIG_DIR': str(self._root),
-            'OS_KEYSTONE_CONFIG_FILES': 'keystone.conf',
-        }
 
     def _configure(self) -> None:
         for name in ('fernet', 'credential'):
@@ -250,17 +246,4 @@ def keystone() -> Keystone:
 
 @functools.cache
 def _begun(process: int) -> Keystone:
-    root = pathlib.Path(
-        tempfile.mkdtemp(prefix='backupkit-keystone-', dir=cloud.place())
-    )
-    made = Keystone(root)
-
-    def end() -> None:
-        # A child that was forked must not end what its parent uses.
-        if os.getpid() == process:
-            made.stop()
-            shutil.rmtree(root, ignore_errors=True)
-
-    atexit.register(end)
-    made.start()
-    return made
+    return service.begin('keystone', service.memory(), Keystone)
