@@ -175,7 +175,7 @@ class SnapshotTests(case.VolumeCase):
         if not self.effective.from_snapshot:
             return
         volume_id, data = self.make_filled()
-        first = self.size(4096)
+        first = 4096
         with self.snapshot(volume_id) as taken:
             self.write(volume_id, 0, b'v' * first)
             made = self.driver.create_from_snapshot('suite-from', taken)

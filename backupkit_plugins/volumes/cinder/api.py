@@ -108,6 +108,14 @@ class Api:
         found = self._all('snapshots', '/snapshots/detail', {'name': name})
         return [snapshot for snapshot in found if snapshot['name'] == name]
 
+    def snapshots_of(self, volume_id: str) -> list[Fields]:
+        """Return the snapshots of a volume."""
+        filters = {'volume_id': volume_id}
+        if self._section.all_projects:
+            filters['all_tenants'] = '1'
+        found = self._all('snapshots', '/snapshots/detail', filters)
+        return [one for one in found if one['volume_id'] == volume_id]
+
     def create_snapshot(self, volume_id: str, name: str) -> Fields:
         """Ask for a snapshot, also of a volume that is in use."""
         return self._created(

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-import contextlib
 import functools
 import logging
 from typing import ClassVar
@@ -36,7 +35,7 @@ from backupkit_plugins.volumes.cinder import keeping
 from backupkit_plugins.volumes.cinder import marks
 from backupkit_plugins.volumes.cinder import options
 from backupkit_plugins.volumes.cinder import properties as properties_
-from backupkit_plugins.volumes.cinder import waiting
+from backupkit_plugins.volumes.cinder import snapshots as snapshots_
 
 LOG = logging.getLogger(__name__)
 
@@ -57,6 +56,8 @@ class CinderVolumeDriver(volume.VolumeDriver):
         capability.VolumeCapabilities(
             snapshots=True,
             online_snapshots=True,
+            list_snapshots=True,
+            from_snapshot=True,
             create=True,
             in_use=True,
         )
@@ -140,32 +141,34 @@ class CinderVolumeDriver(volume.VolumeDriver):
     def snapshot(self, volume_id: str, name: str) -> model.Snapshot:
         found = self._keeping.find(volume_id)
         self._refuse_encrypted(found)
-        taken = self._snapshot_of(found, name)
-        if taken is None:
-            taken = self._api.create_snapshot(found['id'], name)
-        snapshot_id = taken['id']
-        taken = waiting.ready(
-            self._api,
-            f'snapshot {name} of volume {volume_id}',
-            functools.partial(self._api.snapshot, snapshot_id),
-            self.section.snapshot_timeout_seconds,
-        )
-        return model.Snapshot(name, volume_id, int(taken['size']) * _GIB)
+        taken = self._snapshots.take(found['id'], name)
+        return self._told(name, volume_id, taken)
 
     def delete_snapshot(self, snapshot: model.Snapshot) -> None:
-        # First what was made of it: much storage keeps them together.
-        for made in self._api.marked(properties_.TEMPORARY, snapshot.name):
-            self._attacher.clear(made['id'])
-            self._keeping.delete(made['id'])
-        for taken in self._api.snapshots(snapshot.name):
-            with contextlib.suppress(failures.Gone):
-                self._api.delete_snapshot(taken['id'])
-            waiting.gone(
-                self._api,
-                f'snapshot {snapshot.name}',
-                functools.partial(self._api.snapshot, taken['id']),
-                self.section.snapshot_timeout_seconds,
-            )
+        self._snapshots.delete(snapshot)
+
+    def snapshots(self, volume_id: str) -> Sequence[model.Snapshot]:
+        found = self._keeping.find(volume_id)
+        return [
+            self._told(name, volume_id, taken)
+            for name, taken in self._snapshots.named(found['id']).items()
+            if taken['status'] not in _UNREADABLE
+        ]
+
+    def create_from_snapshot(
+        self, volume_id: str, snapshot: model.Snapshot
+    ) -> model.Volume:
+        source = self._keeping.find(snapshot.volume_id)
+        taken = self._snapshots.get(source['id'], snapshot.name)
+        self._keeping.refuse_taken(volume_id)
+        # Type and zone are those of the snapshot: its storage makes it.
+        wish = properties_.wish(volume_id, {}, {})
+        made = self._keeping.make(
+            volume_id,
+            {**wish, 'size': taken['size'], 'snapshot_id': taken['id']},
+            {},
+        )
+        return self._describe(volume_id, made, in_use=False)
 
     def create(self, volume_id: str, size_bytes: int) -> model.Volume:
         return self.create_like(volume_id, size_bytes, {})
@@ -185,17 +188,10 @@ class CinderVolumeDriver(volume.VolumeDriver):
             'availability_zone': self.section.availability_zone,
         }
         wish = properties_.wish(volume_id, properties, defaults)
-        made = self._api.create_volume({**wish, 'size': size_bytes // _GIB})
-        with self._keeping.deleted_on_failure(made['id']):
-            self._keeping.wait(volume_id, made['id'])
-            properties_.finish(self._api, made['id'], properties)
-            if len(self._api.marked(properties_.ALIAS, volume_id)) > 1:
-                # Whoever sees another one gives way, maybe both.
-                raise errors.VolumeExists(
-                    f'another volume {volume_id} was made at the same time'
-                )
-            found = self._api.volume(made['id'])
-            return self._describe(volume_id, found, in_use=False)
+        made = self._keeping.make(
+            volume_id, {**wish, 'size': size_bytes // _GIB}, properties
+        )
+        return self._describe(volume_id, made, in_use=False)
 
     def round_size(self, size_bytes: int) -> int:
         return max(1, -(-size_bytes // _GIB)) * _GIB
@@ -221,6 +217,12 @@ class CinderVolumeDriver(volume.VolumeDriver):
             self.section, self._api, brick.Brick(self.section)
         )
 
+    @functools.cached_property
+    def _snapshots(self) -> snapshots_.Snapshots:
+        return snapshots_.Snapshots(
+            self.section, self._api, self._keeping, self._attacher
+        )
+
     @staticmethod
     def _refuse_encrypted(found: api_.Fields) -> None:
         if found.get('encrypted'):
@@ -242,13 +244,9 @@ class CinderVolumeDriver(volume.VolumeDriver):
             properties=properties_.of(found),
         )
 
-    def _snapshot_of(
-        self, found: api_.Fields, name: str
-    ) -> api_.Fields | None:
-        for taken in self._api.snapshots(name):
-            if taken['volume_id'] == found['id']:
-                return taken
-        return None
+    @staticmethod
+    def _told(name: str, volume_id: str, taken: api_.Fields) -> model.Snapshot:
+        return model.Snapshot(name, volume_id, int(taken['size']) * _GIB)
 
     def _attach_snapshot(
         self, found: api_.Fields, snapshot: model.Snapshot
@@ -257,11 +255,7 @@ class CinderVolumeDriver(volume.VolumeDriver):
 
         Cinder attaches no snapshots for anybody but its own services.
         """
-        taken = self._snapshot_of(found, snapshot.name)
-        if taken is None:
-            raise errors.VolumeNotFound(
-                f'volume {snapshot.volume_id} has no snapshot {snapshot.name}'
-            )
+        taken = self._snapshots.get(found['id'], snapshot.name)
         made = self._api.create_volume(
             {
                 'name': snapshot.name,

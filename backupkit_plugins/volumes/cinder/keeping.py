@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""Volumes as Cinder keeps them: found by a name, waited for, deleted."""
+"""Volumes as Cinder keeps them: made, found, waited for, deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import functools
 import logging
@@ -26,7 +26,7 @@ from backupkit import errors
 from backupkit_plugins.volumes.cinder import api as api_
 from backupkit_plugins.volumes.cinder import attaching
 from backupkit_plugins.volumes.cinder import failures
-from backupkit_plugins.volumes.cinder import properties
+from backupkit_plugins.volumes.cinder import properties as properties_
 from backupkit_plugins.volumes.cinder import waiting
 
 LOG = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Keeping:
             return self._api.volume(volume_id)
         found = []
         if _NAME.fullmatch(volume_id):
-            found = self._api.marked(properties.ALIAS, volume_id)
+            found = self._api.marked(properties_.ALIAS, volume_id)
         if not found:
             raise errors.VolumeNotFound(
                 f'backend {self._backend} has no volume {volume_id[:100]!a}: '
@@ -88,10 +88,33 @@ class Keeping:
                 'letters, digits, dots, hyphens and underscores can; ids '
                 'are given by Cinder'
             )
-        if self._api.marked(properties.ALIAS, volume_id):
+        if self._api.marked(properties_.ALIAS, volume_id):
             raise errors.VolumeExists(
                 f'backend {self._backend} has a volume {volume_id} already'
             )
+
+    def make(
+        self,
+        volume_id: str,
+        wish: api_.Fields,
+        properties: Mapping[str, str],
+    ) -> api_.Fields:
+        """Return a new volume that is known by an id of ours.
+
+        :param wish: what Cinder is asked for, with that id in it
+        :param properties: what it is given once it is there
+        :raises errors.VolumeExists: another one was made meanwhile
+        """
+        made = self._api.create_volume(wish)
+        with self.deleted_on_failure(made['id']):
+            self.wait(volume_id, made['id'])
+            properties_.finish(self._api, made['id'], properties)
+            if len(self._api.marked(properties_.ALIAS, volume_id)) > 1:
+                # Whoever sees another one gives way, maybe both.
+                raise errors.VolumeExists(
+                    f'another volume {volume_id} was made at the same time'
+                )
+            return self._api.volume(made['id'])
 
     def wait(self, what: str, cinder_id: str) -> api_.Fields:
         """Return a volume once it is made.

@@ -49,6 +49,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(('127.0.0.1', 0), Handler)
         self.answers: dict[str, list[Answer]] = collections.defaultdict(list)
         self.asked: list[tuple[str, Mapping[str, str], Any]] = []
+        self.paths: list[str] = []
 
     def next(self, request: str) -> Answer:
         """Return the answer to a request: method and path."""
@@ -67,6 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Note the request, and answer it; 0 is to hang up."""
         length = int(self.headers.get('Content-Length') or 0)
         body = json.loads(self.rfile.read(length)) if length else None
+        self.server.paths.append(self.path)
         path = self.path.partition('?')[0].removeprefix('/v3')
         request = f'{self.command} {path}'
         self.server.asked.append((request, dict(self.headers), body))
