@@ -27,6 +27,7 @@ from backupkit.repository import target
 from backupkit_plugins.targets.swift import connection
 from backupkit_plugins.targets.swift import identity
 from backupkit_plugins.targets.swift import options
+from backupkit_plugins.targets.swift import spans
 from backupkit_plugins.targets.swift import store
 
 #: What one thread of a copy holds: two batches, and what it decodes from.
@@ -40,6 +41,8 @@ class SwiftTarget(target.RepositoryTarget):
     capabilities = capability.TargetCapabilities(
         repository=True, store=store.SwiftStore.capabilities
     )
+    #: Spans that may be read ahead of a restore.
+    _ahead = 0
 
     @functools.cached_property
     def _identity(self) -> identity.Identity:
@@ -61,6 +64,9 @@ class SwiftTarget(target.RepositoryTarget):
         self.put_threads = self.section.connections
         fit = budget_bytes // 4 // _THREAD_BYTES
         more = min(self.section.connections, fit)
+        # What packs and threads leave of the memory by default.
+        spare = budget_bytes // 8 // spans.SPAN_BYTES
+        self._ahead = min(self.section.connections, spare)
         super().set_environment(
             cache_directory, max(threads, more), budget_bytes
         )
@@ -83,7 +89,10 @@ class SwiftTarget(target.RepositoryTarget):
             self._identity, section.connections, section.timeout_seconds
         )
         return store.SwiftStore(
-            connections, section.container, section.storage_policy
+            connections,
+            section.container,
+            section.storage_policy,
+            ahead=self._ahead,
         )
 
     def storage_identity(self) -> model.StorageIdentity | None:

@@ -94,6 +94,23 @@ def read_range(
         done += at
 
 
+def object_size(
+    action: str, headers: Mapping[str, str], start: int, end: int
+) -> int:
+    """Return the size of an object of which a range comes.
+
+    :param end: where the range ends, unless the object ends before
+    :raises errors.TargetUnavailable: another range comes
+    """
+    found = _RANGE.fullmatch(headers.get('Content-Range', ''))
+    if found is None or found[1] is None:
+        raise failures.passing(f'cannot {action}: no range was told')
+    first, last, size_bytes = map(int, found.groups())
+    if (first, last) != (start, min(end, size_bytes) - 1):
+        raise failures.passing(f'cannot {action}: another range has come')
+    return size_bytes
+
+
 def total(headers: Mapping[str, str]) -> int:
     """Return the size of an object of which a range was not to be had."""
     found = _RANGE.fullmatch(headers.get('Content-Range', ''))

@@ -20,6 +20,7 @@ import itertools
 from backupkit.drivers import capability
 from backupkit.drivers import store
 from backupkit import errors
+from backupkit_plugins.targets.swift import ahead as ahead_
 from backupkit_plugins.targets.swift import body as body_
 from backupkit_plugins.targets.swift import bulk
 from backupkit_plugins.targets.swift import connection
@@ -27,6 +28,7 @@ from backupkit_plugins.targets.swift import container as container_
 from backupkit_plugins.targets.swift import failures
 from backupkit_plugins.targets.swift import info as info_
 from backupkit_plugins.targets.swift import parsing
+from backupkit_plugins.targets.swift import spans
 
 #: A larger body is not begun where its name is taken: the answer would come
 #: while it is sent, and the connection might break before it is read.
@@ -44,6 +46,7 @@ class SwiftStore(store.Store):
     :param container: its name
     :param policy: storage policy of a container that is made; None for
         that of the cluster
+    :param ahead: spans that are read ahead at the most
     """
 
     capabilities = capability.StoreCapabilities(
@@ -55,9 +58,13 @@ class SwiftStore(store.Store):
         connections: connection.Connections,
         container: str,
         policy: str | None = None,
+        *,
+        ahead: int = 0,
+        span_bytes: int = spans.SPAN_BYTES,
     ) -> None:
         self._connections = connections
         self._container = container_.Container(connections, container, policy)
+        self._ahead = ahead_.ReadAhead(self._container, ahead, span_bytes)
         self._info: info_.Info | None = None
 
     def put(self, name: str, parts: Sequence[store.Buffer]) -> None:
@@ -111,6 +118,8 @@ class SwiftStore(store.Store):
         if not wanted:
             self.get(name, offset, 0)
             return
+        if self._ahead.read(name, offset, views):
+            return
         action = f'get {name}'
         headers = {'Range': f'bytes={offset}-{offset + wanted - 1}'}
         with self._container.request(
@@ -143,6 +152,7 @@ class SwiftStore(store.Store):
                     yield store.ObjectStat(name, size)
 
     def delete(self, name: str) -> None:
+        self._ahead.forget(name)
         action = f'delete {name}'
         with self._container.request(action, 'DELETE', name) as answer:
             if answer.status != 404:
@@ -157,11 +167,14 @@ class SwiftStore(store.Store):
         if limit < 2:
             super().delete_many(names)
             return
+        for name in names:
+            self._ahead.forget(name)
         waiting = iter(names)
         while batch := list(itertools.islice(waiting, limit)):
             bulk.delete(self._connections, self._container.name, batch)
 
     def close(self) -> None:
+        self._ahead.close()
         self._connections.close()
 
     def info(self) -> info_.Info:
