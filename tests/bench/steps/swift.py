@@ -23,6 +23,7 @@ from collections.abc import Callable
 import contextlib
 import importlib.util
 import pathlib
+import shutil
 import tempfile
 
 from tests.bench import contender
@@ -40,8 +41,11 @@ from tests.swift import cloud as cloud_
 
 #: We move at no less than 0.8 times the rate of the client.
 _LIMIT = 1 / 0.8
-#: All of it is in the memory of the servers, once for each contender.
-_MOST_BYTES = 512 << 20
+#: So much that what a process takes to start is little of it.
+_MOST_BYTES = 2 << 30
+#: All of it is in the memory of the servers, once for each contender; more
+#: than half of theirs is left alone.
+_ROOM_TIMES = 4
 _IMAGES = {'none': 'random', 'zstd': 'realistic'}
 
 
@@ -71,7 +75,7 @@ def _measure(using: session.Session, codec: str) -> report.StepReport:
         raise fault.BenchError(
             'Swift is missing: pip install -r tests/swift/requirements.txt'
         )
-    size = min(using.images.size_bytes, _MOST_BYTES)
+    size = min(using.images.size_bytes, _MOST_BYTES, _room())
     image = images.Images(using.work / 'images', size).path(_IMAGES[codec])
     name = f'swift-{codec}'
     with contextlib.ExitStack() as stack:
@@ -105,6 +109,12 @@ def _measure(using: session.Session, codec: str) -> report.StepReport:
         report.wall_ratio(mine, theirs, _LIMIT) for theirs, mine in (up, down)
     ]
     return report.StepReport(name, _title(codec), [*up, *down], checks)
+
+
+def _room() -> int:
+    """Return how many bytes one contender may keep in the servers."""
+    free = shutil.disk_usage(cloud_.place() or tempfile.gettempdir()).free
+    return free // _ROOM_TIMES >> 20 << 20
 
 
 class _Backup(contender.FullBackup):

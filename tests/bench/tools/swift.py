@@ -19,6 +19,7 @@ import shutil
 import sys
 import uuid
 
+from backupkit.repository import limits
 from tests.bench import fault
 from tests.bench import place
 from tests.bench import process
@@ -26,7 +27,7 @@ from tests.bench.tools import ours
 from tests.swift import cloud
 
 #: Of our packs, by default; and so of the objects of the client.
-OBJECT_BYTES = 64 << 20
+OBJECT_BYTES = limits.DEFAULT_PACK_BYTES
 #: Our default.
 CONNECTIONS = 4
 
