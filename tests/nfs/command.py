@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 import json
 import os
 import pathlib
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import IO
+from typing import Any, IO
 
 from tests.nfs import rights
 from tests.nfs import stand
@@ -30,6 +31,7 @@ from tests import signals
 #: Far more than a command takes that does not hang.
 PATIENCE_SECONDS = 300.0
 _LOOK_SECONDS = 0.05
+_Event = Mapping[str, Any]
 _SCRIPT = pathlib.Path(sys.executable).parent / 'backupkit'
 
 
@@ -54,11 +56,16 @@ class Command:
 
         :raises AssertionError: the command ends before, or takes too long
         """
-        end = time.monotonic() + PATIENCE_SECONDS
-        while self._moved() < size_bytes:
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f'it does not move: {self.told()}')
-            self._wait(_LOOK_SECONDS)
+        self._until(
+            lambda told: max(each['done_bytes'] for each in told) >= size_bytes
+        )
+
+    def until_still(self, seconds: float) -> None:
+        """Wait until nothing has moved for so long.
+
+        :raises AssertionError: it ends before, or takes too long
+        """
+        self._until(lambda told: told[-1]['waiting_seconds'] >= seconds)
 
     def end(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Return its exit code.
@@ -83,14 +90,21 @@ class Command:
         self.process.kill()
         self.process.wait()
 
-    def _moved(self) -> int:
+    def _until(self, is_so: Callable[[list[_Event]], bool]) -> None:
+        """Wait until something is so of all that its progress has told."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not (events := self._events()) or not is_so(events):
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f'{events[-1:]}: {self.told()}')
+            self._wait(_LOOK_SECONDS)
+
+    def _events(self) -> list[_Event]:
         lines = _read(self._told).splitlines(keepends=True)
-        events = [
+        return [
             json.loads(line)
             for line in lines
             if line.startswith('{') and line.endswith('\n')
         ]
-        return max((event['done_bytes'] for event in events), default=0)
 
     def _wait(self, seconds: float) -> bool:
         try:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 from tests.nfs import command
 from tests.nfs import kernel
@@ -30,6 +31,10 @@ _SLOW = f'max_bytes_per_second = {_MIB}'
 _TIMEOUT_SECONDS = 15
 #: Calls that are given up one after the other, and the slow guest's own.
 _SLACK_SECONDS = 120
+_AGES_SECONDS = 3600
+#: Nothing moves for so long only where a call hangs: what is slow moves
+#: something every few seconds.
+_STILL_SECONDS = 20
 
 
 class SilenceTest(command.CommandCase):
@@ -48,9 +53,11 @@ class SilenceTest(command.CommandCase):
         made = self.ran('backup', 'create', 'local:db01', '-f', 'json')
         return str(json.loads(made.out())['id'])
 
-    def silenced(self, *arguments: str) -> command.Command:
+    def silenced(
+        self, *arguments: str, io_timeout: int = _TIMEOUT_SECONDS
+    ) -> command.Command:
         """Start a command, and silence the server in the middle of it."""
-        self.configure(io_timeout=_TIMEOUT_SECONDS, more=_SLOW)
+        self.configure(io_timeout=io_timeout, more=_SLOW)
         started = self.start(*arguments)
         started.until_moved(_MIDDLE)
         server.do(kernel.pause)
@@ -117,3 +124,20 @@ class SilenceTest(command.CommandCase):
         (row,) = self.asked('backup', 'list')
         self.assertEqual('available', row['status'])
         self.assert_restorable(backup_id)
+
+    def test_backup_when_interrupted_in_the_silence_then_ends_soon(
+        self,
+    ) -> None:
+        first_id = self.backed_up()
+        self.content = self.fill('db01', 2, _SIZE)
+        backup = self.silenced(
+            'backup', 'create', 'local:db01', io_timeout=_AGES_SECONDS
+        )
+        backup.until_still(_STILL_SECONDS)
+        backup.process.send_signal(signal.SIGINT)
+        self.assertEqual(130, backup.end(_SLACK_SECONDS), backup.told())
+        server.do(kernel.resume)
+        self.ran('doctor', '--clear', '--yes')
+        self.assert_repeated(first_id)
+        with self.connect() as kit:
+            self.assert_nothing_left(kit)

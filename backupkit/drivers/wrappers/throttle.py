@@ -28,7 +28,8 @@ from backupkit import errors
 
 LOG = logging.getLogger(__name__)
 
-#: A bucket that was left alone holds what may flow in this time.
+#: A bucket that was left alone holds what may flow in this time, and nobody
+#: goes deeper into debt than that.
 BURST_SECONDS = 1.0
 
 #: Shorter waits are not worth a line in the log.
@@ -38,8 +39,9 @@ TOLD_SECONDS = 10.0
 class TokenBucket:
     """An allowance of bytes a second, shared by threads and stores.
 
-    A caller may take more than the bucket holds. It goes into debt then,
-    and those behind it wait until the debt is paid.
+    Who takes more than may flow in :data:`BURST_SECONDS` waits until all
+    but so much of it is paid for. So what comes after it, to undo it
+    perhaps, need not wait for its debt.
     """
 
     def __init__(self, bytes_per_second: int) -> None:
@@ -52,19 +54,26 @@ class TokenBucket:
 
         :param now: the time, in seconds of a clock that never goes back
         """
+        cost = size_bytes / self._rate
         with self._lock:
             full = now - BURST_SECONDS
             start = full if self._paid_at is None else self._paid_at
             start = max(start, full)
-            self._paid_at = start + size_bytes / self._rate
-        return max(0.0, start - now)
+            self._paid_at = start + cost
+        return max(0.0, start + max(0.0, cost - BURST_SECONDS) - now)
+
+    def give_back(self, size_bytes: int) -> None:
+        """Put bytes back that were reserved, and are not used."""
+        with self._lock:
+            if self._paid_at is not None:
+                self._paid_at -= size_bytes / self._rate
 
 
 class Throttle(base.StoreWrapper):
-    """Hold each call back until the bucket has paid for those before it.
+    """Hold each call back until the bucket has paid for it.
 
-    A call is never cut into pieces: one put runs as fast as it can, and the
-    next one waits for it. Over time the rate holds.
+    A call is never cut into pieces: one put runs as fast as it can, while
+    the next one waits. Over time the rate holds.
     """
 
     def __init__(
@@ -97,7 +106,7 @@ class Throttle(base.StoreWrapper):
             self._take(length)
         data = self.inner.get(name, offset, length)
         if length is None:
-            self._take(len(data))
+            self._pay(len(data))
         return data
 
     def get_into(
@@ -122,6 +131,15 @@ class Throttle(base.StoreWrapper):
         raise _unthrottled(name)
 
     def _take(self, size_bytes: int) -> None:
+        """Wait until it is the turn of bytes that are to flow."""
+        try:
+            self._pay(size_bytes)
+        except BaseException:
+            # The run was stopped: they do not flow.
+            self._bucket.give_back(size_bytes)
+            raise
+
+    def _pay(self, size_bytes: int) -> None:
         seconds = self._bucket.reserve(size_bytes, self._waiter.now())
         if seconds >= TOLD_SECONDS:
             LOG.info(

@@ -23,16 +23,12 @@ from backupkit.drivers.wrappers import base
 from backupkit.drivers.wrappers import log
 from backupkit.drivers.wrappers import names
 from backupkit.drivers.wrappers import read_only
-from backupkit.drivers.wrappers import throttle
-from backupkit.drivers.wrappers import waiting
 from backupkit import errors
 from backupkit.testing import faults
 from backupkit.testing.memory import store as memory
 from backupkit.testing.memory import target as memory_target
 from backupkit.testing import sections
 from backupkit.testing import store
-from backupkit.testing import suite
-from tests.unit.drivers import clock as clock_
 
 
 class ReadOnlyTest(unittest.TestCase):
@@ -59,84 +55,6 @@ class ReadOnlyTest(unittest.TestCase):
         self.assertEqual(4, self.store.stat('a').size_bytes)
         self.assertEqual(['a'], [s.name for s in self.store.list()])
         self.assertEqual(0, self.store.sweep())
-
-
-class ThrottleTest(unittest.TestCase):
-    def setUp(self) -> None:
-        self.clock = clock_.Clock()
-        self.bucket = throttle.TokenBucket(1000)
-        self.store = self.open()
-
-    def open(self) -> throttle.Throttle:
-        return throttle.Throttle(
-            memory.MemoryStore(memory.Medium()),
-            self.bucket,
-            waiting.Waiter(clock=self.clock.now, sleep=self.clock.sleep),
-        )
-
-    def test_put_when_many_bytes_flow_then_rate_holds(self) -> None:
-        began = self.clock.seconds
-        for number in range(20):
-            self.store.put(f'n{number}', [bytes(500), bytes(500)])
-        # One second's worth was in the bucket, and the last is not waited
-        # for.
-        self.assertAlmostEqual(18.0, self.clock.seconds - began)
-
-    def test_put_when_it_waits_long_then_the_log_tells(self) -> None:
-        with self.assertNoLogs(throttle.LOG):
-            self.store.put('small', [bytes(5_000)])
-            self.store.put('large', [bytes(20_000)])
-        with self.assertLogs(throttle.LOG, 'INFO') as logs:
-            self.store.put('last', [b'x'])
-        self.assertIn('holds 1 bytes back for 20 seconds', logs.output[0])
-
-    def test_get_when_many_bytes_flow_then_rate_holds(self) -> None:
-        self.store.put('a', [bytes(1000)])
-        began = self.clock.seconds
-        for _ in range(5):
-            self.store.get('a', 0, 1000)
-            self.store.get('a')
-            self.store.get_into('a', 0, [bytearray(400), bytearray(600)])
-        self.assertAlmostEqual(14.0, self.clock.seconds - began)
-
-    def test_put_when_bucket_rested_then_burst_is_bounded(self) -> None:
-        self.clock.seconds += 3600.0
-        began = self.clock.seconds
-        for number in range(5):
-            self.store.put(f'n{number}', [bytes(1000)])
-        self.assertAlmostEqual(3.0, self.clock.seconds - began)
-
-    def test_put_when_stores_share_a_bucket_then_rate_holds(self) -> None:
-        other = self.open()
-        began = self.clock.seconds
-        for number in range(10):
-            self.store.put(f'n{number}', [bytes(1000)])
-            other.put(f'n{number}', [bytes(1000)])
-        self.assertAlmostEqual(18.0, self.clock.seconds - began)
-
-    def test_put_when_the_run_stops_then_the_wait_ends(self) -> None:
-        def check() -> None:
-            if self.clock.seconds > 1005.0:
-                raise errors.Cancelled('stop')
-
-        opened = throttle.Throttle(
-            memory.MemoryStore(memory.Medium()),
-            self.bucket,
-            waiting.Waiter(
-                check, clock=self.clock.now, sleep=self.clock.sleep
-            ),
-        )
-        opened.put('large', [bytes(1_000_000)])
-        with self.assertRaises(errors.Cancelled):
-            opened.put('next', [b'x'])
-        self.assertLess(self.clock.seconds, 1006.0)
-
-    def test_reserve_when_threads_race_then_all_is_counted(self) -> None:
-        def take() -> float:
-            return max(self.bucket.reserve(10, 0.0) for _ in range(100))
-
-        waits = suite.successes(suite.together(*[take] * 8))
-        self.assertAlmostEqual(7.99 - throttle.BURST_SECONDS, max(waits))
 
 
 class LoggingTest(unittest.TestCase):
