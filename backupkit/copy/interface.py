@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Sequence
+import types
+from typing import Self
 
 from backupkit import model
 
@@ -28,7 +30,25 @@ from backupkit import model
 Block = bytearray | memoryview
 
 
-class Reader(abc.ABC):
+class Closing:
+    """Something that is closed when its ``with`` block is left."""
+
+    def close(self) -> None:
+        """Let go of what it holds; twice is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Reader(Closing, abc.ABC):
     """Something whose plain bytes can be read in any order.
 
     ``read_into`` is called by several threads at once, for ranges that
@@ -62,11 +82,8 @@ class Reader(abc.ABC):
         """
         return None
 
-    def close(self) -> None:
-        """Let go of what the reader holds; twice is fine."""
 
-
-class Writer(abc.ABC):
+class Writer(Closing, abc.ABC):
     """Something that takes plain bytes in any order, each range once.
 
     All methods but ``finish`` are called by several threads at once.
@@ -116,6 +133,3 @@ class Writer(abc.ABC):
     @abc.abstractmethod
     def finish(self) -> None:
         """Make everything taken so far durable."""
-
-    def close(self) -> None:
-        """Let go of what the writer holds; twice is fine."""

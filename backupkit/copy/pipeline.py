@@ -20,12 +20,17 @@ interpreter's lock; Python's own work is per batch or per block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import threading
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
 from backupkit import model
+
+#: Moves the bytes from a reader to a writer, in blocks of so many bytes.
+Move = Callable[
+    [interface.Reader, interface.Writer, control_.Control, int], None
+]
 
 #: Bytes of one batch: enough to make a read worth its call.
 BATCH_BYTES = 4 << 20

@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import errno
 import os
 import stat
-import types
-from typing import Self
 
 from backupkit.copy import direct
 from backupkit.copy import interface
@@ -80,17 +78,6 @@ class _RawFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class RawReader(_RawFile, interface.Reader):

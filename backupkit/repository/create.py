@@ -14,29 +14,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import contextlib
 import dataclasses
-import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
+from backupkit.copy import pipeline
 from backupkit.drivers import target as target_
-from backupkit import errors
 from backupkit import model
 from backupkit.repository import cache as cache_
-from backupkit.repository import chunks as chunks_
 from backupkit.repository import codec as codec_
 from backupkit.repository import damage as damage_
 from backupkit.repository import layout
-from backupkit.repository import manifest as manifest_
 from backupkit.repository import packer as packer_
 from backupkit.repository import packset
-from backupkit.repository import reader as reader_
+from backupkit.repository import parent as parent_
+from backupkit.repository import prepared
 from backupkit.repository import repository as repository_
 from backupkit.repository import reuse as reuse_
-from backupkit.repository import sampling
 from backupkit.repository import tree
 from backupkit.repository import writer as writer_
 
@@ -44,13 +40,6 @@ if TYPE_CHECKING:
     from backupkit.repository import journal as journal_
     from backupkit.repository import replica as replica_
     from backupkit.repository import resumed as resumed_
-
-LOG = logging.getLogger(__name__)
-
-#: Moves the bytes from a reader to a writer, in blocks of so many bytes.
-Move = Callable[
-    [interface.Reader, interface.Writer, control_.Control, int], None
-]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,36 +52,6 @@ class Means:
 
     buffers: int
     threads: int
-
-
-class _Written(Protocol):
-    """What has been written, however that was done."""
-
-    counts: writer_.Counts
-    exact: bool
-    root: bytes
-
-    @property
-    def packs(self) -> packset.PackSet:
-        """All packs that the map refers to."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Parent:
-    """The parent backup.
-
-    ``packs`` hold all that its map refers to and may be reused, or are None
-    where not all of it may.
-    """
-
-    manifest: manifest_.Manifest
-    map: tree.MapReader
-    packs: packset.PackSet | None
-
-    @property
-    def sound(self) -> bool:
-        """Whether ``same`` extents may rest on it."""
-        return self.packs is not None
 
 
 class Creation:
@@ -123,7 +82,7 @@ class Creation:
     def run(
         self,
         open_reader: target_.OpenReader,
-        move: Move,
+        move: pipeline.Move,
         control: control_.Control,
     ) -> target_.Prepared:
         """Write packs, map and index; return what remains to be put."""
@@ -140,7 +99,14 @@ class Creation:
         cache = cache_.IndexCache(repository, self._cache_directory)
         try:
             reuse = self._reuse(cache, condemned, damage, live)
-            parent = self._parent(cache, reuse, damage)
+            parent = parent_.find(
+                repository,
+                self._request,
+                self._coordinator,
+                cache=cache,
+                reuse=reuse,
+                damage=damage,
+            )
             cache.ensure_backups(self._coordinator.committed(repository_id))
             return self._write(open_reader, move, control, reuse, parent)
         finally:
@@ -173,47 +139,13 @@ class Creation:
         )
         return self._earlier
 
-    def _parent(
-        self,
-        cache: cache_.IndexCache,
-        reuse: reuse_.Reuse,
-        damage: damage_.Damage,
-    ) -> _Parent | None:
-        request = self._request
-        if request.full:
-            return None
-        repository = self._repository
-        parent_id = self._coordinator.latest(
-            repository.repository_id,
-            request.backend,
-            request.volume.volume_id,
-        )
-        if parent_id is None:
-            return None
-        try:
-            manifest = repository.manifest(parent_id)
-        except (errors.NotFound, errors.IntegrityError) as exc:
-            LOG.warning('no parent is used: %s', exc)
-            return None
-        if manifest.chunk_bytes != repository.settings.chunk_bytes:
-            return None
-        cache.ensure(manifest)
-        chunks = chunks_.ChunkReader(repository, cache, manifest.packs)
-        map_ = reader_.BackupReader(manifest, chunks).map
-        packs = None
-        if manifest.summary.size_bytes == request.volume.size_bytes:
-            packs = reuse.stand_ins(manifest.packs)
-        if packs is not None and not packs.isdisjoint(damage.all_packs):
-            packs = None
-        return _Parent(manifest, map_, packs)
-
     def _write(
         self,
         open_reader: target_.OpenReader,
-        move: Move,
+        move: pipeline.Move,
         control: control_.Control,
         reuse: reuse_.Reuse,
-        parent: _Parent | None,
+        parent: parent_.Parent | None,
     ) -> target_.Prepared:
         request, repository = self._request, self._repository
         chunk_bytes = repository.settings.chunk_bytes
@@ -241,9 +173,11 @@ class Creation:
             writer.noted, packer.kept = journal.note, journal.keep
         step = 'copy' if request.copy_of else 'backup'
         control.start(step, request.volume.size_bytes)
-        written: _Written = writer
+        written: prepared.Written = writer
         try:
-            with contextlib.closing(self._open(open_reader, parent)) as reader:
+            with contextlib.closing(
+                parent_.open_volume(repository, request, open_reader, parent)
+            ) as reader:
                 replica = self._replica(reader, packer, reuse, parent)
                 if replica:
                     replica.copy(control)
@@ -257,7 +191,14 @@ class Creation:
                 self._earlier.index(packer)
         finally:
             packer.close()
-        return self._prepared(written, packer, reuse, parent)
+        return prepared.prepare(
+            repository,
+            request,
+            written,
+            parent=parent,
+            parts=self._parts(packer, written.packs, reuse),
+            stored_bytes=packer.stored_bytes,
+        )
 
     def _journal(
         self, packer: packer_.Packer, geometry: tree.Geometry
@@ -279,41 +220,12 @@ class Creation:
             pack_bytes=self._repository.settings.pack_bytes,
         )
 
-    def _open(
-        self, open_reader: target_.OpenReader, parent: _Parent | None
-    ) -> interface.Reader:
-        """Open the volume with what changed since the parent.
-
-        Where a sample shows that to be wrong, all of it is read.
-        """
-        if parent is None or not parent.sound:
-            return open_reader(None)
-        since = parent.manifest.summary.backup_id
-        reader = open_reader(since)
-        if not reader.tells_changes:
-            return reader
-        with contextlib.closing(reader):
-            wrong = sampling.disagreement(
-                reader, parent.map, self._repository.digest
-            )
-        if wrong is None:
-            return open_reader(since)
-        LOG.warning(
-            'reading all of volume %s:%s: at %d it differs from backup %s, '
-            'though its driver says that it has not changed there',
-            self._request.backend,
-            self._request.volume.volume_id,
-            wrong,
-            since,
-        )
-        return open_reader(None)
-
     def _replica(
         self,
         reader: interface.Reader,
         packer: packer_.Packer,
         reuse: reuse_.Reuse,
-        parent: _Parent | None,
+        parent: parent_.Parent | None,
     ) -> replica_.Replica | None:
         """Return what copies the backup of a repository that is alike."""
         if not self._request.copy_of:
@@ -333,56 +245,10 @@ class Creation:
             threads=self._means.threads,
         )
 
-    def _prepared(
-        self,
-        writer: _Written,
-        packer: packer_.Packer,
-        reuse: reuse_.Reuse,
-        parent: _Parent | None,
-    ) -> target_.Prepared:
-        request, owner = self._request, self._request.backup_id
-        counts = writer.counts
-        summary = model.BackupSummary(
-            backup_id=owner,
-            backend=request.backend,
-            volume_id=request.volume.volume_id,
-            size_bytes=request.volume.size_bytes,
-            kind=(
-                model.BackupKind.INCREMENTAL
-                if parent
-                else model.BackupKind.FULL
-            ),
-            name=request.name,
-            parent_id=parent.manifest.summary.backup_id if parent else None,
-            created_at=request.created_at or repository_.now(),
-            volume_generation=request.volume.generation,
-            data_bytes=_data_bytes(writer, parent),
-            read_bytes=counts.read,
-            changed_bytes=counts.changed,
-            stored_bytes=packer.stored_bytes,
-            consistent=request.consistent,
-            content=request.content,
-            sequence=request.run_number,
-            service_metadata=layout.base(owner),
-            repository_id=self._repository.repository_id,
-            copy_of=request.copy_of,
-        )
-        manifest = manifest_.Manifest(
-            summary=summary,
-            volume_format=request.volume.format,
-            volume_properties=dict(request.volume.properties),
-            chunk_bytes=self._repository.settings.chunk_bytes,
-            root=writer.root,
-            packs=writer.packs,
-            parts=self._parts(writer, packer, reuse),
-            exact=writer.exact,
-        )
-        return target_.Prepared(summary, manifest_.dump(manifest))
-
     def _parts(
         self,
-        writer: _Written,
         packer: packer_.Packer,
+        packs: packset.PackSet,
         reuse: reuse_.Reuse,
     ) -> dict[str, dict[str, int]]:
         """Return the index parts of every owner of a pack in use."""
@@ -392,14 +258,6 @@ class Creation:
             parts[owner] = {packer.attempt: packer.parts}
         if self._earlier and self._earlier.parts:
             parts[owner] = {**parts.get(owner, {}), **self._earlier.parts}
-        for other in writer.packs.owners - {owner}:
+        for other in packs.owners - {owner}:
             parts[other] = dict(reuse.parts_of(other))
         return parts
-
-
-def _data_bytes(writer: _Written, parent: _Parent | None) -> int:
-    """Return how much of the volume is not zero."""
-    counts = writer.counts
-    if writer.exact or parent is None:
-        return counts.data
-    return parent.manifest.summary.data_bytes + counts.data - counts.replaced

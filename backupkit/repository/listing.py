@@ -125,12 +125,3 @@ class Listing:
         if at == len(known) or known[at] >> _SIZE_BITS != pack.number:
             return None
         return known[at] & _SIZE_LIMIT
-
-    @property
-    def packs_bytes(self) -> int:
-        """Bytes of all packs."""
-        return sum(
-            one & _SIZE_LIMIT
-            for known in self._packs.values()
-            for one in known
-        )

@@ -22,8 +22,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import contextlib
 import os
 import threading
-import types
-from typing import Self
 
 from backupkit.copy import direct
 from backupkit.copy import interface
@@ -65,17 +63,6 @@ class _Image:
     def close(self) -> None:
         """End the server; twice is fine."""
         self._server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Qcow2Reader(_Image, interface.Reader):

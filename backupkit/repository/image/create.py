@@ -14,97 +14,26 @@
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Callable
 import contextlib
 import dataclasses
 import logging
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
-from backupkit.copy import raw
+from backupkit.copy import pipeline
 from backupkit.drivers import target as target_
 from backupkit import errors
 from backupkit import model
 from backupkit.repository.image import block
-from backupkit.repository.image import digests
 from backupkit.repository.image import failures
 from backupkit.repository.image import manifest as manifest_
 from backupkit.repository.image import offload
-from backupkit.repository.image import reader as reader_
+from backupkit.repository.image import place as place_
 from backupkit.repository.image import writer as writer_
-from backupkit.repository import repository as repository_
+from backupkit.repository import summary as summary_
 from backupkit.repository import tree
 
 LOG = logging.getLogger(__name__)
-
-Move = Callable[
-    [interface.Reader, interface.Writer, control_.Control, int], None
-]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Kept:
-    """A committed backup that is open for reading."""
-
-    manifest: manifest_.ImageManifest
-    summary: model.BackupSummary
-    reader: reader_.ImageReader
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Made:
-    """A new image and its digest tree, open for writing.
-
-    ``cloned`` says that it holds what its parent's does; ``flush`` makes
-    durable what was written.
-    """
-
-    data: raw.RawWriter
-    file: digests.TreeFile
-    cloned: bool
-    flush: Callable[[], None]
-
-
-class Place(abc.ABC):
-    """Where images are kept."""
-
-    #: What tells backups here from those of other places.
-    repository_id: str
-
-    @property
-    def attempt(self) -> str:
-        """What names the files of the image that is made, if anything."""
-        return ''
-
-    @abc.abstractmethod
-    def read(self, backup_id: str) -> contextlib.AbstractContextManager[Kept]:
-        """Lend a committed backup, to be read.
-
-        :raises errors.NotFound: there is none
-        :raises errors.IntegrityError: it is damaged
-        """
-
-    @abc.abstractmethod
-    def make(
-        self,
-        backup_id: str,
-        geometry: tree.Geometry,
-        digest_name: str,
-        clone_of: Kept | None,
-    ) -> contextlib.AbstractContextManager[Made]:
-        """Lend a new image of this size; when it is given back it is there.
-
-        What an interrupted attempt of the same run had made is in no way of
-        it.
-
-        :param clone_of: a backup of the same size, to be cloned if that can
-            be done here
-        """
-
-    @abc.abstractmethod
-    def placed(self, summary: model.BackupSummary) -> model.BackupSummary:
-        """Return a summary that tells where the backup is."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,7 +52,7 @@ class Creation:
     """The steps of one backup, in their order."""
 
     def __init__(
-        self, place: Place, request: model.BackupRequest, form: Form
+        self, place: place_.Place, request: model.BackupRequest, form: Form
     ) -> None:
         self._place = place
         self._request = request
@@ -136,7 +65,7 @@ class Creation:
         self,
         open_reader: target_.OpenReader,
         coordinator: target_.Coordinator,
-        move: Move,
+        move: pipeline.Move,
         control: control_.Control,
     ) -> target_.Prepared:
         """Write data and digests; return the manifest that remains."""
@@ -178,7 +107,7 @@ class Creation:
 
     def _parent(
         self, stack: contextlib.ExitStack, coordinator: target_.Coordinator
-    ) -> Kept | None:
+    ) -> place_.Kept | None:
         """Open the last backup of the volume, where it can be of use."""
         request = self._request
         if request.full:
@@ -202,7 +131,7 @@ class Creation:
             return None
         return kept
 
-    def _shares(self, parent: Kept, reader: interface.Reader) -> bool:
+    def _shares(self, parent: place_.Kept, reader: interface.Reader) -> bool:
         """Tell whether blocks of the source itself may be shared."""
         source = reader.descriptor() if self._form.offload else None
         image = parent.reader.image()
@@ -212,10 +141,10 @@ class Creation:
 
     def _write(
         self,
-        made: Made,
+        made: place_.Made,
         writer: writer_.ImageWriter,
         reader: interface.Reader,
-        move: Move,
+        move: pipeline.Move,
         control: control_.Control,
     ) -> None:
         """Write the new image, and make it durable."""
@@ -239,30 +168,12 @@ class Creation:
         parent_id: str | None,
     ) -> target_.Prepared:
         request = self._request
-        incremental = parent_id is not None
-        summary = model.BackupSummary(
-            backup_id=request.backup_id,
-            backend=request.backend,
-            volume_id=request.volume.volume_id,
-            size_bytes=request.volume.size_bytes,
-            kind=(
-                model.BackupKind.INCREMENTAL
-                if incremental
-                else model.BackupKind.FULL
-            ),
-            name=request.name,
-            parent_id=parent_id,
-            created_at=request.created_at or repository_.now(),
-            volume_generation=request.volume.generation,
+        summary = dataclasses.replace(
+            summary_.begin(request, self._place.repository_id, parent_id),
             data_bytes=counts.data,
             read_bytes=counts.read,
             changed_bytes=counts.changed,
             stored_bytes=counts.stored,
-            consistent=request.consistent,
-            content=request.content,
-            sequence=request.run_number,
-            copy_of=request.copy_of,
-            repository_id=self._place.repository_id,
         )
         manifest = manifest_.ImageManifest(
             summary=summary,

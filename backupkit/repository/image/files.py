@@ -29,10 +29,10 @@ from backupkit import model
 from backupkit.repository import fetch
 from backupkit.repository.image import block
 from backupkit.repository.image import check
-from backupkit.repository.image import create as create_
 from backupkit.repository.image import digests
 from backupkit.repository.image import failures
 from backupkit.repository.image import manifest as manifest_
+from backupkit.repository.image import place as place_
 from backupkit.repository.image import reader as reader_
 from backupkit.repository.image import source as source_
 from backupkit.repository import layout
@@ -47,7 +47,7 @@ class _Unread(Exception):
     """Ends the making of a digest tree of which there is nothing."""
 
 
-class FilePlace(create_.Place):
+class FilePlace(place_.Place):
     """Keeps images in the store of a repository.
 
     Any store can be read; to make one it must have the capability
@@ -70,7 +70,7 @@ class FilePlace(create_.Place):
         )
 
     @contextlib.contextmanager
-    def read(self, backup_id: str) -> Iterator[create_.Kept]:
+    def read(self, backup_id: str) -> Iterator[place_.Kept]:
         manifest = self._repository.any_manifest(backup_id)
         if not isinstance(manifest, manifest_.ImageManifest):
             raise errors.NotFound(f'backup {backup_id} is no image')
@@ -84,7 +84,7 @@ class FilePlace(create_.Place):
                 source, manifest.geometry, manifest.digest, map_
             )
             with contextlib.closing(reader):
-                yield create_.Kept(
+                yield place_.Kept(
                     manifest, self.placed(manifest.summary), reader
                 )
 
@@ -145,8 +145,8 @@ class FilePlace(create_.Place):
         backup_id: str,
         geometry: tree.Geometry,
         digest_name: str,
-        clone_of: create_.Kept | None,
-    ) -> Iterator[create_.Made]:
+        clone_of: place_.Kept | None,
+    ) -> Iterator[place_.Made]:
         self._check_open(backup_id)
         name = layout.image(backup_id, self.attempt)
         tree_name = layout.digests(backup_id, self.attempt)
@@ -167,7 +167,7 @@ class FilePlace(create_.Place):
                     )
                 )
             # What was written is made durable when it is given its name.
-            yield create_.Made(
+            yield place_.Made(
                 data,
                 digests.TreeFile(nodes, 0, geometry, digest_name),
                 cloned,
@@ -266,7 +266,7 @@ def _path(fd: int) -> str:
     return f'/proc/self/fd/{fd}'
 
 
-def _clone(parent: create_.Kept | None, image: int) -> bool:
+def _clone(parent: place_.Kept | None, image: int) -> bool:
     """Let a new image share what its parent holds, if that can be done."""
     source = parent.reader.image() if parent else None
     if source is None:

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
 from backupkit.copy import control as control_
 from backupkit.copy import interface
+from backupkit.copy import pipeline
 from backupkit.drivers import opened as opened_
 from backupkit.drivers import target as target_
 from backupkit import errors
@@ -37,8 +37,6 @@ from backupkit.repository import selection
 
 if TYPE_CHECKING:
     from backupkit.repository import target as front
-
-LOG = logging.getLogger(__name__)
 
 LAYOUT = manifest_.LAYOUT
 
@@ -72,7 +70,7 @@ def backup(
     return creation.run(open_reader, coordinator, _move(target), control)
 
 
-def _move(target: front.RepositoryTarget) -> create.Move:
+def _move(target: front.RepositoryTarget) -> pipeline.Move:
     def move(
         reader: interface.Reader,
         writer: interface.Writer,
@@ -93,31 +91,18 @@ def _move(target: front.RepositoryTarget) -> create.Move:
 
 def mover(
     target: front.RepositoryTarget, reader: interface.Reader
-) -> create.Move | None:
+) -> pipeline.Move | None:
     """Return what moves the bytes of an image; None for another reader."""
     if isinstance(reader, reader_.ImageReader):
         return _move(target)
     return None
 
 
-@contextlib.contextmanager
 def opened(
     repository: repository_.Repository, backup_id: str
-) -> Iterator[opened_.OpenedBackup]:
+) -> contextlib.AbstractContextManager[opened_.OpenedBackup]:
     """Lend an image to be read."""
-    with files_.FilePlace(repository).read(backup_id) as kept:
-        if kept.reader.map is None:
-            LOG.warning(
-                'backup %s was never verified: what is read cannot be checked',
-                backup_id,
-            )
-        yield opened_.OpenedBackup(
-            kept.summary,
-            kept.reader,
-            kept.manifest.chunk_bytes,
-            kept.manifest.volume_format,
-            kept.manifest.volume_properties,
-        )
+    return files_.FilePlace(repository).open_backup(backup_id)
 
 
 def files_of(repository: repository_.Repository, backup_id: str) -> list[str]:

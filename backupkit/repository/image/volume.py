@@ -19,9 +19,8 @@ import contextlib
 import errno
 import fcntl
 import os
-import types
-from typing import Self
 
+from backupkit.copy import interface
 from backupkit import errors
 from backupkit.repository import frame
 from backupkit.repository.image import area as area_
@@ -33,7 +32,7 @@ from backupkit.repository import tree
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
 
 
-class BackupVolume:
+class BackupVolume(interface.Closing):
     """The opened path of an attached backup volume.
 
     Used as a context manager. What the system says against reading or
@@ -57,17 +56,6 @@ class BackupVolume:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        self.close()
 
     def require(self, size_bytes: int) -> None:
         """Refuse a volume that is too small for what is to come.

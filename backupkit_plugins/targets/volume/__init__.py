@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import functools
-import logging
 from typing import ClassVar, TYPE_CHECKING
 
 from oslo_config import cfg
@@ -38,8 +37,6 @@ from backupkit.repository import selection
 
 if TYPE_CHECKING:
     from backupkit_plugins.targets.volume import place as place_
-
-LOG = logging.getLogger(__name__)
 
 OPTIONS = [
     cfg.StrOpt(
@@ -208,27 +205,13 @@ class VolumeTarget(target_.Target):
             writer.finish()
             return opened.summary
 
-    @contextlib.contextmanager
     def open_backup(
         self,
         backup_id: str,
         coordinator: target_.Coordinator,
         control: control_.Control,
-    ) -> Iterator[opened_.OpenedBackup]:
-        with self.place.read(backup_id) as kept:
-            if kept.reader.map is None:
-                LOG.warning(
-                    'backup %s was never verified: what is read cannot be '
-                    'checked',
-                    backup_id,
-                )
-            yield opened_.OpenedBackup(
-                kept.summary,
-                kept.reader,
-                kept.manifest.chunk_bytes,
-                kept.manifest.volume_format,
-                kept.manifest.volume_properties,
-            )
+    ) -> contextlib.AbstractContextManager[opened_.OpenedBackup]:
+        return self.place.open_backup(backup_id)
 
     def verify(
         self,

@@ -27,9 +27,9 @@ from backupkit import errors
 from backupkit import model
 from backupkit.repository.image import area
 from backupkit.repository.image import block
-from backupkit.repository.image import create as create_
 from backupkit.repository.image import digests
 from backupkit.repository.image import failures
+from backupkit.repository.image import place as place_
 from backupkit.repository.image import reader as reader_
 from backupkit.repository.image import source
 from backupkit.repository.image import volume as image_volume
@@ -42,7 +42,7 @@ _PREFIX = 'backupkit-'
 _NAMESPACE = uuid.UUID('6f0c0d52-6a2c-4a63-9d0b-6d1c2a1f7b3e')
 
 
-class Place(create_.Place):
+class Place(place_.Place):
     """Makes, attaches and deletes backup volumes on one backend.
 
     :param target: the name of the target, for messages
@@ -84,8 +84,8 @@ class Place(create_.Place):
         backup_id: str,
         geometry: tree.Geometry,
         digest_name: str,
-        clone_of: create_.Kept | None,
-    ) -> Iterator[create_.Made]:
+        clone_of: place_.Kept | None,
+    ) -> Iterator[place_.Made]:
         size_bytes = area.Area(geometry).volume_bytes
         can = self.check()
         cloned = clone_of is not None and can.clone
@@ -105,7 +105,7 @@ class Place(create_.Place):
                     )
                 )
             file = volume.tree(geometry, digest_name)
-            yield create_.Made(data, file, cloned, volume.flush)
+            yield place_.Made(data, file, cloned, volume.flush)
 
     def create(self, backup_id: str, size_bytes: int) -> None:
         """Make a volume for a new backup.
@@ -162,7 +162,7 @@ class Place(create_.Place):
         return locator.state is block.State.COMMITTED
 
     @contextlib.contextmanager
-    def read(self, backup_id: str) -> Iterator[create_.Kept]:
+    def read(self, backup_id: str) -> Iterator[place_.Kept]:
         with self.attached(backup_id, writable=False) as volume:
             with self._at(self.volume_id(backup_id)):
                 manifest = volume.manifest()
@@ -182,7 +182,7 @@ class Place(create_.Place):
                     map_,
                 )
             ) as reader:
-                yield create_.Kept(
+                yield place_.Kept(
                     manifest, self.placed(manifest.summary), reader
                 )
 

@@ -222,13 +222,20 @@ class FilesTest(unittest.TestCase):
         self.assertLess(0, found['stored_bytes'] - stored)
         self.assertLess(found['stored_bytes'] - stored, 1_100_000)
 
-    def test_check_when_never_verified_then_is_left_so(self) -> None:
-        target = self.load(offload='copy')
-        self.cycle.target = target
+    def unread(self) -> str:
+        """Make a backup of which no byte is read; return its id."""
+        self.cycle.target = self.load(offload='copy')
         files = self.root.with_name('files')
         files.mkdir()
         volume = filed.FiledVolume(bytes(self.volume.data), str(files))
         made = self.cycle.backup(volume).backup_id
+        self.volume.history[made] = bytes(volume.data)
+        return made
+
+    def test_check_when_never_verified_then_is_left_so(self) -> None:
+        made = self.unread()
+        target = self.cycle.target
+        assert isinstance(target, repository_target.RepositoryTarget)
         report = target.check_repository(
             self.cycle.coordinator, control_.Control(), read_data=True
         )
@@ -236,3 +243,13 @@ class FilesTest(unittest.TestCase):
         self.assertEqual(1, len(self.files(made)))
         self.assertEqual([], self.problems(made))
         self.assertEqual(2, len(self.files(made)))
+
+    def test_restore_when_never_verified_then_it_is_told(self) -> None:
+        made = self.unread()
+        told = 'backupkit.repository.image'
+        with self.assertLogs(told, 'WARNING') as logs:
+            self.assert_restores(made)
+        self.assertIn(f'{made} was never verified', ''.join(logs.output))
+        self.assertEqual([], self.problems(made))
+        with self.assertNoLogs(told, 'WARNING'):
+            self.assert_restores(made)
