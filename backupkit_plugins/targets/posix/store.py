@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import errno
-import functools
 import os
 import stat
 import time
@@ -27,21 +26,13 @@ from typing import TypeVar
 from backupkit.drivers import capability
 from backupkit.drivers import store
 from backupkit import errors
-from backupkit_plugins.targets.posix import directories
-from backupkit_plugins.targets.posix import failures
+from backupkit_plugins.targets.posix import access as access_
 from backupkit_plugins.targets.posix import fsops
 from backupkit_plugins.targets.posix import looking
 from backupkit_plugins.targets.posix import publishing
 from backupkit_plugins.targets.posix import reading
 from backupkit_plugins.targets.posix import temporary
 from backupkit_plugins.targets.posix import walking
-
-# How often what was open is opened again by its path, because the file
-# server says that it is stale.
-_REOPENED = 3
-# How often a put starts again because a delete has just removed the empty
-# directory under it, or a sweep its temporary file.
-_PUT_ATTEMPTS = 16
 
 # A younger directory may have been made for an object that is still written
 # without a name: a sweep leaves it alone.
@@ -71,29 +62,18 @@ class PosixStore(store.Store):
     def __init__(
         self, root: str, check_root: Callable[[int], None] | None = None
     ) -> None:
-        self._root = root
-        self._directories = directories.Directories(root, check_root)
-        with self._translated('open', ''):
-            try:
-                self._fresh(self._open_root)
-            except FileNotFoundError as exc:
-                parent = os.path.dirname(root)
-                if not os.path.isdir(parent):
-                    raise errors.TargetMissing(
-                        f'{root} cannot be made: {parent} does not exist; '
-                        'is something not mounted?'
-                    ) from exc
+        self._access = access_.Access(root, check_root)
 
     def check_access(self, *, write: bool) -> None:
         """Ask whether this process may work here, and change nothing.
 
         :raises errors.TargetError: it may not; tells who may, and the cure
         """
-        access = os.R_OK | os.X_OK | (os.W_OK if write else 0)
-        with self._translated('use', ''):
+        wanted = os.R_OK | os.X_OK | (os.W_OK if write else 0)
+        with self._access.translated('use', ''):
             try:
-                with self._directories.opened('') as fd:
-                    allowed = fsops.access(fd, access)
+                with self._access.directories.opened('') as fd:
+                    allowed = fsops.access(fd, wanted)
             except FileNotFoundError:
                 # The first put makes it.
                 return
@@ -108,15 +88,15 @@ class PosixStore(store.Store):
             publishing.publish(fd, name, parts, attempts)
 
         def put() -> None:
-            self._in_directory(directory, publish, create=True)
+            self._access.inside(directory, publish, create=True)
 
-        with self._translated('write', name):
+        with self._access.translated('write', name):
             try:
-                self._fresh(put)
+                self._access.fresh(put)
             except FileExistsError as exc:
                 raise errors.ObjectExists(f'{name} exists already') from exc
             except (OSError, errors.TargetError):
-                self._prune(directory)
+                self._access.prune(directory)
                 raise
 
     def get(
@@ -149,19 +129,19 @@ class PosixStore(store.Store):
         def look(fd: int) -> os.stat_result:
             return looking.look(fd, leaf)
 
-        with self._translated('stat', name):
-            with self._absent_raises(name):
-                found = self._fresh(
-                    lambda: self._in_directory(directory, look)
+        with self._access.translated('stat', name):
+            with self._access.absent_raises(name):
+                found = self._access.fresh(
+                    lambda: self._access.inside(directory, look)
                 )
             _check_file(name, found)
         return store.ObjectStat(name, found.st_size)
 
     def list(self, prefix: str = '') -> Iterator[store.ObjectStat]:
         path = store.check_prefix(prefix).removesuffix('/')
-        with self._translated('list', prefix):
-            self._fresh(self._check_root)
-            for listing in walking.walk(self._directories, path):
+        with self._access.translated('list', prefix):
+            self._access.fresh(self._access.check_root)
+            for listing in walking.walk(self._access.directories, path):
                 for leaf, found in listing.entries.items():
                     name = f'{listing.path}/{leaf}'.removeprefix('/')
                     if stat.S_ISREG(found.st_mode) and walking.legal(name):
@@ -174,22 +154,24 @@ class PosixStore(store.Store):
             fsops.unlink(fd, leaf)
             fsops.fsync(fd)
 
-        with self._translated('delete', name):
+        with self._access.translated('delete', name):
             try:
-                self._fresh(lambda: self._in_directory(directory, remove))
+                self._access.fresh(
+                    lambda: self._access.inside(directory, remove)
+                )
             except (FileNotFoundError, NotADirectoryError):
-                self._check_root()
+                self._access.check_root()
                 # Whoever removed it may have died before this.
                 with contextlib.suppress(
                     FileNotFoundError, NotADirectoryError
                 ):
-                    self._in_directory(directory, fsops.fsync)
-        self._prune(directory)
+                    self._access.inside(directory, fsops.fsync)
+        self._access.prune(directory)
 
     @contextlib.contextmanager
     def make_file(self, name: str) -> Iterator[int]:
         directory, _ = _split(name)
-        with self._translated('write', name):
+        with self._access.translated('write', name):
             try:
                 with contextlib.ExitStack() as stack:
 
@@ -198,15 +180,15 @@ class PosixStore(store.Store):
                         stack.callback(fsops.close, held)
                         return stack.enter_context(publishing.made(held, name))
 
-                    yield self._fresh(
-                        lambda: self._in_directory(
+                    yield self._access.fresh(
+                        lambda: self._access.inside(
                             directory, begin, create=True
                         )
                     )
             except FileExistsError as exc:
                 raise errors.ObjectExists(f'{name} exists already') from exc
             except BaseException:
-                self._prune(directory)
+                self._access.prune(directory)
                 raise
 
     @contextlib.contextmanager
@@ -217,13 +199,13 @@ class PosixStore(store.Store):
             return fsops.open_file(fd, leaf)
 
         def run() -> int:
-            with self._absent_raises(name):
-                return self._in_directory(directory, open_it)
+            with self._access.absent_raises(name):
+                return self._access.inside(directory, open_it)
 
-        with self._translated('read', name):
-            fd = self._fresh(run)
+        with self._access.translated('read', name):
+            fd = self._access.fresh(run)
         try:
-            with self._translated('read', name):
+            with self._access.translated('read', name):
                 _check_file(name, fsops.fstat(fd))
             yield fd
         finally:
@@ -231,9 +213,9 @@ class PosixStore(store.Store):
 
     def sweep(self) -> int:
         swept = 0
-        with self._translated('sweep', ''):
-            self._fresh(self._check_root)
-            for listing in walking.walk(self._directories, ''):
+        with self._access.translated('sweep', ''):
+            self._access.fresh(self._access.check_root)
+            for listing in walking.walk(self._access.directories, ''):
                 left = len(listing.entries)
                 for leaf, found in listing.entries.items():
                     if (
@@ -244,15 +226,11 @@ class PosixStore(store.Store):
                         swept += 1
                         left -= 1
                 if not left and _is_old(fsops.fstat(listing.fd)):
-                    self._prune(listing.path)
+                    self._access.prune(listing.path)
         return swept
 
     def close(self) -> None:
-        self._directories.close()
-
-    def _open_root(self) -> None:
-        with self._directories.opened(''):
-            pass
+        self._access.directories.close()
 
     def _of_object(self, name: str, action: Callable[[int, int], _T]) -> _T:
         """Run an action with an object's descriptor and its size."""
@@ -262,8 +240,8 @@ class PosixStore(store.Store):
             return fsops.open_file(fd, leaf)
 
         def run() -> _T:
-            with self._absent_raises(name):
-                fd = self._in_directory(directory, open_file)
+            with self._access.absent_raises(name):
+                fd = self._access.inside(directory, open_file)
             try:
                 found = fsops.fstat(fd)
                 _check_file(name, found)
@@ -271,81 +249,8 @@ class PosixStore(store.Store):
             finally:
                 fsops.close(fd)
 
-        with self._translated('read', name):
-            return self._fresh(run)
-
-    def _fresh(self, action: Callable[[], _T]) -> _T:
-        """Run an action, and again from the root's path where that was stale.
-
-        A file server says so of what was removed or exported anew while it
-        was open here.
-        """
-        for _ in range(_REOPENED):
-            try:
-                return action()
-            except OSError as exc:
-                if exc.errno != errno.ESTALE:
-                    raise
-                self._directories.reopen()
-        return action()
-
-    def _in_directory(
-        self,
-        directory: str,
-        action: Callable[[int], _T],
-        *,
-        create: bool = False,
-    ) -> _T:
-        """Run an action in a directory, and again where that was stale.
-
-        What is kept open may have been removed by others, and made anew;
-        then the action finds nothing, whatever there is by now.
-        """
-        for _ in range(_PUT_ATTEMPTS - 1 if create else 1):
-            try:
-                with self._directories.opened(directory, create=create) as fd:
-                    return action(fd)
-            except FileNotFoundError:
-                self._directories.forget(directory)
-                self._directories.refresh()
-        with self._directories.opened(directory, create=create) as fd:
-            return action(fd)
-
-    def _prune(self, directory: str) -> None:
-        """Remove a directory and those above it, as far as empty."""
-        while directory:
-            parent, _, leaf = directory.rpartition('/')
-            remove = functools.partial(_remove_directory, leaf)
-            try:
-                self._in_directory(parent, remove)
-            except (OSError, errors.TargetError):
-                # It is not empty, or gone, or not for us to remove: an
-                # empty directory is no object and harms nobody.
-                return
-            directory = parent
-
-    def _check_root(self) -> None:
-        if self._directories.lost():
-            raise errors.TargetMissing(f'{self._root} was removed')
-
-    @contextlib.contextmanager
-    def _absent_raises(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except (FileNotFoundError, NotADirectoryError) as exc:
-            self._check_root()
-            raise errors.ObjectNotFound(f'{name} does not exist') from exc
-
-    @contextlib.contextmanager
-    def _translated(self, action: str, name: str) -> Iterator[None]:
-        path = f'{self._root}/{name}'.removesuffix('/')
-        free_bytes = self._directories.free_bytes
-        with failures.translated(action, path, free_bytes):
-            try:
-                yield
-            except FileNotFoundError:
-                self._check_root()
-                raise
+        with self._access.translated('read', name):
+            return self._access.fresh(run)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -356,10 +261,6 @@ def _split(name: str) -> tuple[str, str]:
 def _is_old(directory: os.stat_result) -> bool:
     """Tell whether nothing was made or removed there for a while."""
     return time.time() - directory.st_mtime > _OLD_SECONDS
-
-
-def _remove_directory(leaf: str, parent: int) -> None:
-    fsops.rmdir(parent, leaf)
 
 
 def _check_file(name: str, found: os.stat_result) -> None:

@@ -50,6 +50,19 @@ def describe(path: str) -> model.Volume:
     )
 
 
+def attach(path: str, *, writable: bool) -> model.Attachment:
+    """Attach an allowed device, by the name that its links lead to.
+
+    :raises errors.InUse: it is to be written, and something holds it
+    """
+    found = describe(path)
+    if writable and found.in_use:
+        raise errors.InUse(f'{path} is mounted or part of another device')
+    return model.Attachment(
+        os.path.realpath(path), found.size_bytes, read_only=not writable
+    )
+
+
 def size_of(path: str) -> int:
     """Return the size of a block device in bytes.
 

@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import os
-import stat
 from typing import ClassVar
 
 from oslo_config import cfg
@@ -31,9 +30,9 @@ from backupkit.drivers import capability
 from backupkit.drivers import volume
 from backupkit import errors
 from backupkit import model
+from backupkit_plugins.volumes.file import attachments
 from backupkit_plugins.volumes.file import device
 from backupkit_plugins.volumes.file import directory as directory_
-from backupkit_plugins.volumes.file import extents
 from backupkit_plugins.volumes.file import images
 from backupkit_plugins.volumes.file import options
 from backupkit_plugins.volumes.file import paths
@@ -148,9 +147,7 @@ class FileVolumeDriver(volume.VolumeDriver):
         self, volume_id: str, snapshot: model.Snapshot | None
     ) -> model.Attachment:
         if self._is_device(volume_id):
-            found = device.describe(volume_id)
-            path = os.path.realpath(volume_id)
-            return model.Attachment(path, found.size_bytes)
+            return device.attach(volume_id, writable=False)
         with self._images.place(volume_id) as (directory, file):
             name = file
             if snapshot:
@@ -168,13 +165,7 @@ class FileVolumeDriver(volume.VolumeDriver):
 
     def attach_volume(self, volume_id: str) -> model.Attachment:
         if self._is_device(volume_id):
-            found = device.describe(volume_id)
-            if found.in_use:
-                raise errors.InUse(
-                    f'{volume_id} is mounted or part of another device'
-                )
-            path = os.path.realpath(volume_id)
-            return model.Attachment(path, found.size_bytes, read_only=False)
+            return device.attach(volume_id, writable=True)
         with self._images.opened(volume_id, os.O_RDWR) as fd:
             if usage.is_open(fd):
                 raise errors.InUse(f'volume {volume_id} is open elsewhere')
@@ -191,16 +182,8 @@ class FileVolumeDriver(volume.VolumeDriver):
         """
         above = volume_id.split('/')[:-1]
         path = os.path.join(self._root, *above, name)
-        if not self._is_qcow2(volume_id):
-            return model.Attachment(path, os.fstat(fd).st_size)
-        return model.Attachment(
-            path,
-            qcow2.read_header(name, fd).size_bytes,
-            format='qcow2',
-            handle=tracking.handle(
-                images.describe(volume_id, volume, is_qcow2=True)
-            ),
-            chain=(model.Link(name, 'qcow2'),),
+        return attachments.of_image(
+            volume_id, path, fd, volume, is_qcow2=self._is_qcow2(volume_id)
         )
 
     def _is_qcow2(self, volume_id: str) -> bool:
@@ -213,28 +196,10 @@ class FileVolumeDriver(volume.VolumeDriver):
         if attachment.format != 'raw':
             yield from super().extents(attachment)
             return
-        if not attachment.size_bytes:
-            return
-        try:
-            fd = os.open(
-                attachment.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            )
-        except OSError as exc:
-            raise paths.explain(attachment.path, exc) from exc
-        try:
-            yield from extents.of(fd, attachment.size_bytes)
-        finally:
-            os.close(fd)
+        yield from attachments.extents(attachment)
 
     def fingerprint(self, attachment: model.Attachment) -> str:
-        path = attachment.path
-        try:
-            told = os.stat(path, follow_symlinks=False)
-            if stat.S_ISBLK(told.st_mode):
-                return device.fingerprint(path)
-        except OSError as exc:
-            raise paths.explain(path, exc) from exc
-        return images.fingerprint(told)
+        return attachments.fingerprint(attachment)
 
     def snapshot(self, volume_id: str, name: str) -> model.Snapshot:
         if self._is_device(volume_id):
