@@ -33,7 +33,7 @@ neither drivers nor TaskFlow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 import types
 from typing import TYPE_CHECKING, Any, Self
@@ -41,20 +41,17 @@ from typing import TYPE_CHECKING, Any, Self
 from oslo_config import cfg
 
 from backupkit.api import keeping
+from backupkit.api import placing
 from backupkit.api import session as session_
 from backupkit import catalog as catalog_
 from backupkit import conf as conf_
 from backupkit.copy import control as control_
-from backupkit import model
 
 if TYPE_CHECKING:
     from backupkit.api import results
     from backupkit import doctor as doctor_
-    from backupkit.drivers import target as target_
 
 Control = control_.Control
-
-_HIDDEN = frozenset({model.BackupStatus.DELETED, model.BackupStatus.ERROR})
 
 
 def connect(config_files: Sequence[str] | None = None) -> Backupkit:
@@ -70,7 +67,7 @@ def connect(config_files: Sequence[str] | None = None) -> Backupkit:
     return kit
 
 
-class Backupkit(keeping.Keeping):
+class Backupkit(keeping.Keeping, placing.Placing):
     """Makes, restores, verifies and deletes backups.
 
     Used as a context manager, or closed by :meth:`close`. Volumes are named
@@ -152,242 +149,7 @@ class Backupkit(keeping.Keeping):
         wish = backups.Wish(target, '', full, force, modes.Mode(mode))
         return backups.plan(self._session, volume, wish)
 
-    def list_backups(
-        self,
-        *,
-        volume: str | None = None,
-        target: str | None = None,
-        everything: bool = False,
-    ) -> list[catalog_.BackupRow]:
-        """List the recorded backups, oldest first.
-
-        :param everything: also those that failed or were deleted
-        """
-        ref = model.VolumeRef.parse(volume) if volume else None
-        rows = self._session.catalog.backups(
-            backend=None if ref is None else ref.backend,
-            volume_id=None if ref is None else ref.volume_id,
-            target=target,
-        )
-        return [row for row in rows if everything or row.status not in _HIDDEN]
-
-    def show_backup(self, backup_id: str) -> catalog_.BackupRow:
-        """Return the record of one backup."""
-        return self._session.catalog.backup(backup_id)
-
-    def verify_backup(
-        self,
-        backup_id: str,
-        *,
-        full: bool = False,
-        share: float | None = None,
-        control: control_.Control | None = None,
-    ) -> target_.Report:
-        """Check what is kept of a backup, and record what is found.
-
-        :param full: read every byte, instead of structure and sizes
-        :param share: read this share of the bytes, others each time; more
-            than 0 and at most 1
-        """
-        from backupkit.api import upkeep
-
-        return upkeep.verify(
-            self._session,
-            backup_id,
-            control or Control(),
-            full=full,
-            share=share,
-        )
-
-    def delete_backup(
-        self, backup_id: str, *, control: control_.Control | None = None
-    ) -> catalog_.BackupRow:
-        """Make a backup not exist, and return what is recorded of it.
-
-        Others stay whole, whatever they share with it. Space comes back
-        with :meth:`collect_garbage`.
-        """
-        from backupkit.api import upkeep
-
-        return upkeep.delete(self._session, backup_id, control or Control())
-
-    def restore_backup(
-        self,
-        backup_id: str,
-        *,
-        to: str | None = None,
-        new: str | None = None,
-        overwrite: bool = False,
-        properties: Mapping[str, str] | None = None,
-        control: control_.Control | None = None,
-    ) -> results.RestoreResult:
-        """Write a backup to a volume; each byte is checked before.
-
-        :param to: a volume that exists, of the backup's size or larger
-        :param new: a volume to create, deleted again where that fails
-        :param overwrite: what ``to`` holds may be lost
-        :param properties: for ``new``, in place of those of the backup
-        :raises errors.DestinationTooSmall: the backup does not fit
-        :raises errors.IntegrityError: what is kept is damaged
-        """
-        from backupkit.api import restores
-
-        wish = restores.Wish(to, new, overwrite, properties)
-        return restores.restore(
-            self._session, backup_id, wish, control or Control()
-        )
-
-    # Volumes.
-
-    def list_volumes(
-        self, backend: str | None = None
-    ) -> list[results.VolumeEntry]:
-        """List the volumes of one backend, or of all that are enabled."""
-        from backupkit.api import volumes
-
-        return volumes.entries(self._session, backend)
-
-    def show_volume(self, volume: str) -> results.VolumeEntry:
-        """Describe one volume as it is now."""
-        from backupkit.api import volumes
-
-        return volumes.show(self._session, volume)
-
-    def create_volume(
-        self, volume: str, size_bytes: int
-    ) -> results.VolumeEntry:
-        """Make a volume of exactly this size."""
-        from backupkit.api import volumes
-
-        return volumes.create(self._session, volume, size_bytes)
-
-    def delete_volume(self, volume: str) -> None:
-        """Remove a volume and all that it holds."""
-        from backupkit.api import volumes
-
-        volumes.delete(self._session, volume)
-
-    def clone_volume(
-        self, source: str, volume: str, *, snapshot: str | None = None
-    ) -> results.VolumeEntry:
-        """Make a volume that is as another one of its backend is.
-
-        :param snapshot: as it was at this snapshot
-        """
-        from backupkit.api import volumes
-
-        return volumes.clone(self._session, source, volume, snapshot)
-
-    def list_snapshots(self, volume: str) -> list[results.SnapshotEntry]:
-        """List the snapshots of a volume, oldest first."""
-        from backupkit.api import snapshots
-
-        return snapshots.entries(self._session, volume)
-
-    def create_snapshot(self, volume: str, name: str) -> results.SnapshotEntry:
-        """Make a snapshot of a volume; one of that name is returned."""
-        from backupkit.api import snapshots
-
-        return snapshots.create(self._session, volume, name)
-
-    def delete_snapshot(self, volume: str, name: str) -> None:
-        """Delete a snapshot of a volume; absent is fine."""
-        from backupkit.api import snapshots
-
-        snapshots.delete(self._session, volume, name)
-
-    # Repositories and the catalog.
-
-    def repository_stats(self, target: str | None = None) -> dict[str, int]:
-        """Tell how much a repository keeps, in bytes and objects."""
-        from backupkit.api import repositories
-
-        return repositories.stats(self._session, target)
-
-    def check_repository(
-        self,
-        target: str | None = None,
-        *,
-        read_data: bool = False,
-        part: tuple[int, int] | None = None,
-        control: control_.Control | None = None,
-    ) -> target_.Report:
-        """Check every object of a repository, and record who is hurt.
-
-        :param read_data: read every byte, instead of structure and sizes
-        :param part: (K, N): read every byte of part K of N; whoever reads
-            all N of them, one after the other, has read each pack once
-        """
-        from backupkit.api import repositories
-
-        return repositories.check(
-            self._session,
-            target,
-            control or Control(),
-            read_data=read_data,
-            part=part,
-        )
-
-    def collect_garbage(
-        self,
-        target: str | None = None,
-        *,
-        max_unused: float = 0.2,
-        control: control_.Control | None = None,
-    ) -> target_.GcResult:
-        """Remove what no backup reaches.
-
-        Never what a run may still read or write: the result names the runs
-        that are waited for, and a later call goes on.
-
-        :param max_unused: share of the stored bytes that may stay though no
-            backup needs them, because others in the same packs are needed;
-            where there are more, packs are written anew. 1: never
-        """
-        from backupkit.api import repositories
-
-        return repositories.collect(
-            self._session,
-            target,
-            control or Control(),
-            max_unused=max_unused,
-        )
-
-    def adopt_repository(self, target: str | None = None) -> dict[str, str]:
-        """Take a repository over from another catalog, for writing.
-
-        Nothing that uses the former catalog may run on it from then on.
-        """
-        from backupkit.api import repositories
-
-        return repositories.adopt(self._session, target)
-
-    def rebuild_catalog(
-        self, target: str | None = None
-    ) -> results.RebuildResult:
-        """Fill the catalog from what a target tells of its backups."""
-        from backupkit.api import repositories
-
-        return repositories.rebuild(self._session, target)
-
     # Runs.
-
-    def list_checkpoints(
-        self, volume: str | None = None
-    ) -> list[results.CheckpointEntry]:
-        """List what tells the next backups what changed."""
-        from backupkit.api import checkpoints
-
-        return checkpoints.entries(self._session, volume)
-
-    def drop_checkpoints(self, volume: str) -> int:
-        """Drop the checkpoints of a volume; return how many there were.
-
-        The next backup of it to each target reads all of it.
-        """
-        from backupkit.api import checkpoints
-
-        return checkpoints.drop(self._session, volume)
 
     def list_runs(self, *, everything: bool = False) -> list[catalog_.Run]:
         """List the runs that have not ended, or all that are recorded."""

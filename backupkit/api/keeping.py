@@ -11,27 +11,116 @@
 # under the License.
 
 
-"""What a program calls to keep backups: copies, pruning, records."""
+"""What a program calls for backups that exist, to keep and to use them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from backupkit.api import session as session_
 from backupkit import catalog as catalog_
 from backupkit.copy import control as control_
+from backupkit import model
 
 if TYPE_CHECKING:
     from backupkit.api import results
     from backupkit.api import retention
+    from backupkit.drivers import target as target_
 
 
-class Keeping:
+_HIDDEN = frozenset({model.BackupStatus.DELETED, model.BackupStatus.ERROR})
+
+
+class Keeping(session_.Part):
     """The part of the API for backups that exist."""
 
-    def __init__(self, session: session_.Session) -> None:
-        self._session = session
+    def list_backups(
+        self,
+        *,
+        volume: str | None = None,
+        target: str | None = None,
+        everything: bool = False,
+    ) -> list[catalog_.BackupRow]:
+        """List the recorded backups, oldest first.
+
+        :param everything: also those that failed or were deleted
+        """
+        ref = model.VolumeRef.parse(volume) if volume else None
+        rows = self._session.catalog.backups(
+            backend=None if ref is None else ref.backend,
+            volume_id=None if ref is None else ref.volume_id,
+            target=target,
+        )
+        return [row for row in rows if everything or row.status not in _HIDDEN]
+
+    def show_backup(self, backup_id: str) -> catalog_.BackupRow:
+        """Return the record of one backup."""
+        return self._session.catalog.backup(backup_id)
+
+    def verify_backup(
+        self,
+        backup_id: str,
+        *,
+        full: bool = False,
+        share: float | None = None,
+        control: control_.Control | None = None,
+    ) -> target_.Report:
+        """Check what is kept of a backup, and record what is found.
+
+        :param full: read every byte, instead of structure and sizes
+        :param share: read this share of the bytes, others each time; more
+            than 0 and at most 1
+        """
+        from backupkit.api import upkeep
+
+        return upkeep.verify(
+            self._session,
+            backup_id,
+            control or control_.Control(),
+            full=full,
+            share=share,
+        )
+
+    def delete_backup(
+        self, backup_id: str, *, control: control_.Control | None = None
+    ) -> catalog_.BackupRow:
+        """Make a backup not exist, and return what is recorded of it.
+
+        Others stay whole, whatever they share with it. Space comes back
+        with :meth:`collect_garbage`.
+        """
+        from backupkit.api import upkeep
+
+        return upkeep.delete(
+            self._session, backup_id, control or control_.Control()
+        )
+
+    def restore_backup(
+        self,
+        backup_id: str,
+        *,
+        to: str | None = None,
+        new: str | None = None,
+        overwrite: bool = False,
+        properties: Mapping[str, str] | None = None,
+        control: control_.Control | None = None,
+    ) -> results.RestoreResult:
+        """Write a backup to a volume; each byte is checked before.
+
+        :param to: a volume that exists, of the backup's size or larger
+        :param new: a volume to create, deleted again where that fails
+        :param overwrite: what ``to`` holds may be lost
+        :param properties: for ``new``, in place of those of the backup
+        :raises errors.DestinationTooSmall: the backup does not fit
+        :raises errors.IntegrityError: what is kept is damaged
+        """
+        from backupkit.api import restores
+
+        wish = restores.Wish(to, new, overwrite, properties)
+        return restores.restore(
+            self._session, backup_id, wish, control or control_.Control()
+        )
 
     def copy_backup(
         self,

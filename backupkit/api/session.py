@@ -167,6 +167,13 @@ def _require(kind: str, name: str, enabled: list[str]) -> None:
         )
 
 
+class Part:
+    """A part of the API: works with the session that the others have."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+
 def _directory(path: pathlib.Path) -> pathlib.Path:
     """Make a directory of ours where it is not, open to our group only."""
     try:
