@@ -15,12 +15,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from backupkit.cli import columns
 from backupkit.cli import command
 from backupkit.cli import confirm
+from backupkit.cli import described
 from backupkit.cli import overrides
 from backupkit.cli import sizes
 from backupkit import errors
@@ -36,34 +37,6 @@ _LISTED = (
     'stored_bytes',
     'created_at',
 )
-
-
-def describe(row: Any) -> Mapping[str, Any]:
-    """Return a backup under the names that scripts rely on."""
-    return {
-        'id': row.backup_id,
-        'name': row.name,
-        'status': row.status,
-        'volume': f'{row.backend}:{row.volume_id}',
-        'target': row.target,
-        'kind': row.kind,
-        'parent_id': row.parent_id,
-        'size_bytes': row.size_bytes,
-        'data_bytes': row.data_bytes,
-        'read_bytes': row.read_bytes,
-        'changed_bytes': row.changed_bytes,
-        'stored_bytes': row.stored_bytes,
-        'consistent': row.consistent,
-        'created_at': row.created_at,
-        'finished_at': row.finished_at,
-        'verified_at': row.verified_at,
-        'fail_reason': row.fail_reason,
-        'copy_of': row.copy_of,
-        'protected': row.protected,
-        'service_metadata': row.service_metadata,
-        'repository_id': row.repository_id,
-        'run': row.run_number,
-    }
 
 
 class Create(command.ShowOne):
@@ -134,7 +107,7 @@ class Create(command.ShowOne):
                 mode=parsed_args.mode,
                 control=control,
             )
-        return columns.show(describe(row))
+        return columns.show(described.describe(row))
 
     def _plan(
         self, parsed_args: argparse.Namespace
@@ -194,7 +167,7 @@ class List(command.Lister):
             target=parsed_args.target,
             everything=parsed_args.all,
         )
-        return columns.rows(_LISTED, map(describe, found))
+        return columns.rows(_LISTED, map(described.describe, found))
 
 
 class Show(command.ShowOne):
@@ -203,13 +176,13 @@ class Show(command.ShowOne):
     examples = ('backupkit backup show 3f2a9c41 -f yaml',)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        return with_id(super().get_parser(prog_name))
+        return described.with_id(super().get_parser(prog_name))
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
         row = self.shell.kit.show_backup(parsed_args.backup_id)
-        return columns.show(describe(row))
+        return columns.show(described.describe(row))
 
 
 class Verify(command.ShowOne):
@@ -228,7 +201,7 @@ class Verify(command.ShowOne):
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = with_id(super().get_parser(prog_name))
+        parser = described.with_id(super().get_parser(prog_name))
         much = parser.add_mutually_exclusive_group()
         much.add_argument(
             '--full', action='store_true', help='Read and compare every byte.'
@@ -272,7 +245,7 @@ class Delete(command.Command):
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = with_id(super().get_parser(prog_name))
+        parser = described.with_id(super().get_parser(prog_name))
         confirm.add_argument(parser)
         return parser
 
@@ -300,7 +273,7 @@ class Restore(command.ShowOne):
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = with_id(super().get_parser(prog_name))
+        parser = described.with_id(super().get_parser(prog_name))
         where = parser.add_mutually_exclusive_group(required=True)
         where.add_argument(
             '--to',
@@ -338,13 +311,3 @@ class Restore(command.ShowOne):
                 control=control,
             )
         return columns.show(columns.plain(result))
-
-
-def with_id(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Add the backup that a command works on."""
-    parser.add_argument(
-        'backup_id',
-        metavar='ID',
-        help='Of the backup, or at least its first eight characters.',
-    )
-    return parser

@@ -17,9 +17,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from backupkit.cli import backup
 from backupkit.cli import columns
 from backupkit.cli import command
+from backupkit.cli import described
 
 
 class Copy(command.ShowOne):
@@ -37,7 +37,7 @@ class Copy(command.ShowOne):
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = backup.with_id(super().get_parser(prog_name))
+        parser = described.with_id(super().get_parser(prog_name))
         parser.add_argument(
             '--to',
             metavar='TARGET',
@@ -53,4 +53,4 @@ class Copy(command.ShowOne):
             row = self.shell.kit.copy_backup(
                 parsed_args.backup_id, to=parsed_args.to, control=control
             )
-        return columns.show(backup.describe(row))
+        return columns.show(described.describe(row))

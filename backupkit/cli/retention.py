@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import sys
 from typing import TYPE_CHECKING, Any
 
-from backupkit.cli import backup
 from backupkit.cli import columns
 from backupkit.cli import command
 from backupkit.cli import confirm
+from backupkit.cli import described
 from backupkit.cli import sizes
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ class Protect(command.ShowOne):
     examples = ('backupkit backup protect 3f2a9c41',)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        return backup.with_id(super().get_parser(prog_name))
+        return described.with_id(super().get_parser(prog_name))
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
         row = self.shell.kit.protect_backup(parsed_args.backup_id)
-        return columns.show(backup.describe(row))
+        return columns.show(described.describe(row))
 
 
 class Unprotect(command.ShowOne):
@@ -64,13 +64,13 @@ class Unprotect(command.ShowOne):
     examples = ('backupkit backup unprotect 3f2a9c41',)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        return backup.with_id(super().get_parser(prog_name))
+        return described.with_id(super().get_parser(prog_name))
 
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[Sequence[str], Sequence[Any]]:
         row = self.shell.kit.unprotect_backup(parsed_args.backup_id)
-        return columns.show(backup.describe(row))
+        return columns.show(described.describe(row))
 
 
 class Prune(command.Lister):
