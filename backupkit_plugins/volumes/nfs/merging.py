@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 
 from backupkit import errors
 from backupkit_plugins.volumes.nfs import chains
@@ -116,9 +115,7 @@ def _merge(
         return
     # Whoever has opened the overlay since may have written to it, and then
     # all is done again; whoever comes from now on cannot open it.
-    with place.files.opened(intent.file, os.O_RDWR) as fd:
-        if not qemulocks.take(fd):
-            raise place.in_use(state.volume_id)
+    with place.alone(intent.file, state.volume_id):
         _finish(place, state.volume_id, intent)
 
 

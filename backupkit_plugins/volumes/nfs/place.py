@@ -14,15 +14,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
+import os
 
 from backupkit import errors
 from backupkit_plugins.volumes.nfs import chains
 from backupkit_plugins.volumes.nfs import files as files_
 from backupkit_plugins.volumes.nfs import locks
 from backupkit_plugins.volumes.nfs import online
+from backupkit_plugins.volumes.nfs import qemulocks
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +61,18 @@ class Place:
     ) -> contextlib.AbstractContextManager[online.User | None]:
         """Lend the process that has one of some files open for writing."""
         return online.user(self.sockets, self.files, names)
+
+    @contextlib.contextmanager
+    def alone(self, name: str, volume_id: str) -> Iterator[None]:
+        """Keep everybody else from opening a file for writing.
+
+        :param volume_id: the volume whose file it is
+        :raises errors.InUse: somebody has it open
+        """
+        with self.files.opened(name, os.O_RDWR) as fd:
+            if not qemulocks.take(fd):
+                raise self.in_use(volume_id)
+            yield
 
     def check_changeable(self, *names: str) -> None:
         """Refuse to change files that are not for this process's user.

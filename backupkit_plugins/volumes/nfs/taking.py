@@ -20,7 +20,6 @@ whoever comes after a crash can tell whether it is in use.
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from backupkit import errors
 from backupkit_plugins.volumes.nfs import chains
@@ -89,9 +88,7 @@ def _go_over(
         _finish(place, state.volume_id, intent)
         return
     # Whoever wants to write to the file below from now on cannot.
-    with place.files.opened(intent.below, os.O_RDWR) as fd:
-        if not qemulocks.take(fd):
-            raise place.in_use(state.volume_id)
+    with place.alone(intent.below, state.volume_id):
         _finish(place, state.volume_id, intent)
 
 
