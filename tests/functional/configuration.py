@@ -10,20 +10,23 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The configuration that the functional tests begin with."""
+"""The configurations that the functional tests have."""
 
 from __future__ import annotations
 
 import pathlib
 
-_TEXT = """\
+_BEGINNING = """\
 [DEFAULT]
-enabled_backends = local
+enabled_backends = {backends}
 enabled_targets = repo
 default_target = repo
 state_path = {root}/state
+{more}
 [catalog]
 connection = sqlite:///{root}/catalog.sqlite
+"""
+_TEXT = """\
 [backend:local]
 driver = file
 volumes_dir = {root}/volumes
@@ -31,6 +34,18 @@ volumes_dir = {root}/volumes
 driver = posix
 backup_posix_path = {root}/repo
 """
+
+
+def beginning(
+    root: pathlib.Path, *, backends: str = 'local', more: str = ''
+) -> str:
+    """Return what comes before the sections of the drivers.
+
+    The one target is called ``repo``.
+
+    :param more: lines for the section ``DEFAULT``
+    """
+    return _BEGINNING.format(root=root, backends=backends, more=more)
 
 
 def write(root: pathlib.Path, more: str = '') -> pathlib.Path:
@@ -41,5 +56,5 @@ def write(root: pathlib.Path, more: str = '') -> pathlib.Path:
     for name in ('volumes', 'repo'):
         (root / name).mkdir()
     path = root / 'backupkit.conf'
-    path.write_text(_TEXT.format(root=root) + more)
+    path.write_text(beginning(root) + _TEXT.format(root=root) + more)
     return path

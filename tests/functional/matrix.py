@@ -37,6 +37,7 @@ from backupkit import mounts
 from backupkit.testing.memory import array
 from backupkit.testing.volume import case
 from tests.conformance import shares
+from tests.functional import configuration
 
 MIB = 1024**2
 SIZE = 3 * MIB
@@ -74,16 +75,6 @@ BACKENDS: Mapping[str, Row] = {
     'share': _share,
     'memory': _memory,
 }
-
-_TEXT = """\
-[DEFAULT]
-enabled_backends = {backends}
-enabled_targets = repo
-default_target = repo
-state_path = {root}/state
-[catalog]
-connection = sqlite:///{root}/catalog.sqlite
-"""
 
 
 class Shares(shares.Share):
@@ -127,7 +118,7 @@ class MatrixCase(unittest.TestCase):
             f'backend:{name}': row(self, self.directory(name))
             for name, row in self.rows.items()
         }
-        text = _TEXT.format(root=self.root, backends=','.join(self.rows))
+        text = configuration.beginning(self.root, backends=','.join(self.rows))
         for name, options in {**sections, **self.target()}.items():
             text += f'[{name}]\n'
             text += ''.join(f'{k} = {v}\n' for k, v in options.items())

@@ -27,14 +27,9 @@ import sys
 import tempfile
 import unittest
 
-_CONFIGURATION = """\
-[DEFAULT]
-enabled_backends = local
-enabled_targets = repo
-default_target = repo
-state_path = {root}/state
-[catalog]
-connection = sqlite:///{root}/catalog.sqlite
+from tests.functional import configuration
+
+_SECTIONS = """\
 [backend:local]
 driver = file
 volumes_dir = {root}/volumes
@@ -85,7 +80,10 @@ class HostileImagesTest(unittest.TestCase):
         self.canary = self.root / 'elsewhere' / 'canary'
         self.canary.write_bytes(_CANARY)
         self.configuration = self.root / 'backupkit.conf'
-        self.configuration.write_text(_CONFIGURATION.format(root=self.root))
+        self.configuration.write_text(
+            configuration.beginning(self.root)
+            + _SECTIONS.format(root=self.root)
+        )
 
     def img(self, *arguments: str) -> None:
         subprocess.run(

@@ -22,20 +22,14 @@ from typing import ClassVar, TYPE_CHECKING
 from backupkit import api
 from backupkit import errors
 from backupkit import model
+from tests.functional import configuration
 from tests.functional import filesystems
 from tests.functional import stand
 from tests.functional import test_kills
 
 _MIB = 1024**2
 _SIZE = 40 * _MIB + 513
-_TEXT = """\
-[DEFAULT]
-enabled_backends = local
-enabled_targets = repo
-default_target = repo
-state_path = {root}/state
-[catalog]
-connection = sqlite:///{root}/catalog.sqlite
+_SECTIONS = """\
 [backend:local]
 driver = file
 volumes_dir = {volumes}
@@ -59,8 +53,7 @@ class _Images(stand.Stand):
     def write(self, layout: str = 'image', offload: str = 'share') -> None:
         """Write the configuration: backups are kept like this from now on."""
         self.volumes.mkdir(exist_ok=True)
-        text = _TEXT.format(
-            root=self.root,
+        text = configuration.beginning(self.root) + _SECTIONS.format(
             volumes=self.volumes,
             place=self.place,
             layout=layout,

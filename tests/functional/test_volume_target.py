@@ -22,19 +22,13 @@ from backupkit import api
 from backupkit.copy import control as control_
 from backupkit import errors
 from backupkit import model
+from tests.functional import configuration
 from tests.functional import filesystems
 from tests.functional import stand
 from tests.functional import test_kills
 
 _MIB = 1024**2
-_TEXT = """\
-[DEFAULT]
-enabled_backends = local
-enabled_targets = repo
-default_target = repo
-state_path = {root}/state
-[catalog]
-connection = sqlite:///{root}/catalog.sqlite
+_SECTIONS = """\
 [backend:local]
 driver = file
 volumes_dir = {volumes}
@@ -59,8 +53,8 @@ def _configure(
 ) -> None:
     for path in (volumes, place):
         path.mkdir(exist_ok=True)
-    text = _TEXT.format(
-        root=root, volumes=volumes, place=place, pools=pools, more=more
+    text = configuration.beginning(root) + _SECTIONS.format(
+        volumes=volumes, place=place, pools=pools, more=more
     )
     (root / 'backupkit.conf').write_text(text)
 

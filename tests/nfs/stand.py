@@ -19,21 +19,14 @@ from typing import ClassVar
 
 from backupkit import api
 from backupkit import mounts
+from tests.functional import configuration
 from tests.functional import stand
 from tests.nfs import kernel
 from tests.nfs import rights
 from tests.nfs import server
 
 _DISK_MIB = 256
-_CONFIGURATION = """\
-[DEFAULT]
-enabled_backends = local
-enabled_targets = repo
-default_target = repo
-state_path = {root}/state
-io_timeout_seconds = {io_timeout}
-[catalog]
-connection = sqlite:///{root}/catalog.sqlite
+_SECTIONS = """\
 [backend:local]
 driver = file
 volumes_dir = {root}/volumes
@@ -85,11 +78,13 @@ class NfsStand(stand.Stand):
         """
         share = f'{address}:{directory or self.directory}'
         rights.configure(
-            _CONFIGURATION.format(
+            configuration.beginning(
+                self.root, more=f'io_timeout_seconds = {io_timeout}'
+            )
+            + _SECTIONS.format(
                 root=self.root,
                 share=share,
                 options=options,
-                io_timeout=io_timeout,
                 mount_timeout=mount_timeout,
                 more=more,
             )

@@ -23,6 +23,7 @@ from backupkit.copy import opening
 from backupkit.drivers import volume as volume_
 from backupkit import errors
 from backupkit.testing import sections
+from tests.functional import configuration
 from tests.functional import guests
 from tests.functional import nfs_volumes
 from tests.guest import inside
@@ -33,14 +34,7 @@ from tests.nfs import stand
 
 _MIB = 1024**2
 _SIZE = 4 * _MIB
-_CONFIGURATION = """\
-[DEFAULT]
-enabled_backends = nas, local
-enabled_targets = repo
-default_target = repo
-state_path = {root}/state
-[catalog]
-connection = sqlite:///{root}/catalog.sqlite
+_SECTIONS = """\
 [backend:local]
 driver = file
 volumes_dir = {root}/volumes
@@ -65,7 +59,8 @@ class VolumesTest(stand.NfsStand):
         self.options = options
         (self.root / 'repo').mkdir(exist_ok=True)
         rights.configure(
-            _CONFIGURATION.format(
+            configuration.beginning(self.root, backends='nas, local')
+            + _SECTIONS.format(
                 root=self.root,
                 address=kernel.ADDRESS,
                 directory=self.directory,
