@@ -125,7 +125,6 @@ class _Parser:
         ) = _V2.unpack(start)
         self._incompatible = self._autoclear = 0
         self._length = _V2.size
-        self._bitmaps_known = False
 
     def parse(self) -> Header:
         if self._version not in (2, 3):
