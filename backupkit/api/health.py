@@ -99,10 +99,19 @@ def _sweep(session: session_.Session, name: str) -> list[str]:
     if not session.target(name).capabilities.repository:
         return _abandon(session, name)
     repository = session.repository(name)
-    with faults.attributed(repository):
-        with repository.opened() as store:
-            swept = store.sweep()
-        repository.keep_reserve()
+    # Asked first: another process may begin one in between.
+    known = session.catalog.known_repository(name)
+    swept = 0
+    try:
+        with faults.attributed(repository):
+            with repository.opened() as store:
+                swept = store.sweep()
+            repository.keep_reserve()
+    except errors.TargetMissing:
+        # What was never used has nothing that could be missing. Where it
+        # cannot be used at all, the look at it tells.
+        if known is not None:
+            raise
     return [f'{swept} unfinished objects are removed'] if swept else []
 
 

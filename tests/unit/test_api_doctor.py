@@ -145,6 +145,23 @@ class DoctorTestCase(base.KitTestCase):
             ('target repo', doctor.PROBLEM), (found.name, found.state)
         )
 
+    def test_when_a_target_was_never_used_then_nothing_is_wrong(self) -> None:
+        found = self.kit.doctor(clear=True)
+        self.assertEqual({doctor.OK}, {one.state for one in found})
+        self.assertEqual([], [one for one in found if one.area == 'clear'])
+
+    def test_when_what_was_used_is_empty_then_that_is_a_problem(self) -> None:
+        self.make_volume()
+        self.kit.create_backup('local:v')
+        with self.session.repository('repo').opened() as store:
+            for each in list(store.list()):
+                store.delete(each.name)
+        (found,) = self.diagnoses('clear', clear=True)
+        self.assertEqual(
+            ('target repo', doctor.PROBLEM), (found.name, found.state)
+        )
+        self.assertIn('holds no repository', found.message)
+
     def test_when_only_looking_then_nothing_is_changed(self) -> None:
         self.make_volume()
         with self.breaking('detach'), self.assertLogs():
