@@ -27,8 +27,9 @@ class VolumeEntry:
 
     ``incomplete`` is the id of a backup whose restore to this volume has
     not finished, or empty. ``chain`` names the image files of a volume that
-    lies in several layers, the one that is written first; both it and
-    ``snapshots`` are only told of a single volume, by a driver that can.
+    lies in several layers, the one that is written first. These and
+    ``snapshots`` are only told of a single volume, the latter two by a
+    driver that can.
     """
 
     volume: str

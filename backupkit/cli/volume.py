@@ -23,7 +23,7 @@ from backupkit.cli import command
 from backupkit.cli import confirm
 from backupkit.cli import sizes
 
-_LISTED = ('volume', 'size_bytes', 'format', 'in_use', 'incomplete')
+_LISTED = ('volume', 'size_bytes', 'format', 'in_use')
 
 
 class List(command.Lister):

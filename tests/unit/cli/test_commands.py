@@ -268,6 +268,8 @@ class VolumeTest(program.ProgramTest):
         outcome = self.call('volume', 'list', '-f', 'json')
         (row,) = json.loads(outcome.stdout)
         self.assertEqual(('local:a', 2048), (row['volume'], row['size_bytes']))
+        # It takes the catalog to know, which listing does not open.
+        self.assertNotIn('incomplete', row)
         self.kit.list_volumes.assert_called_once_with(None)
         self.call('volume', 'list', 'local')
         self.kit.list_volumes.assert_called_with('local')
