@@ -19,6 +19,7 @@ file, so they are defined once, here.
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 from oslo_config import cfg
 
@@ -28,22 +29,7 @@ PRIVSEP_SECTION = 'privsep_mounts'
 
 MAX_TIMEOUT_SECONDS = 600
 
-OPTS: list[cfg.Opt] = [
-    cfg.StrOpt(
-        'backup_nfs_share',
-        deprecated_opts=[cfg.DeprecatedOpt('backup_share')],
-        help='The NFS share to mount: host:/path, where host is a name, an '
-        'IPv4 address, or an IPv6 address in brackets. There is no default.',
-    ),
-    cfg.StrOpt(
-        'backup_nfs_mount_options',
-        deprecated_opts=[cfg.DeprecatedOpt('backup_mount_options')],
-        help='Mount options for the share, separated by commas and without '
-        'spaces; see nfs(5). Only options that cannot weaken the host are '
-        'accepted, and nosuid, nodev and noexec are always set. By default '
-        'none are given; without vers the newest version that the server '
-        'knows is used.',
-    ),
+_PLACE: list[cfg.Opt] = [
     cfg.StrOpt(
         'backup_mount_point_base',
         default='/run/backupkit/mnt',
@@ -68,6 +54,88 @@ OPTS: list[cfg.Opt] = [
         'all attempts together.',
     ),
 ]
+
+_NFS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'backup_nfs_share',
+        deprecated_opts=[cfg.DeprecatedOpt('backup_share')],
+        help='The NFS share to mount: host:/path, where host is a name, an '
+        'IPv4 address, or an IPv6 address in brackets. There is no default.',
+    ),
+    cfg.StrOpt(
+        'backup_nfs_mount_options',
+        deprecated_opts=[cfg.DeprecatedOpt('backup_mount_options')],
+        help='Mount options for the share, separated by commas and without '
+        'spaces; see nfs(5). Only options that cannot weaken the host are '
+        'accepted, and nosuid, nodev and noexec are always set. By default '
+        'none are given; without vers the newest version that the server '
+        'knows is used.',
+    ),
+]
+
+_GLUSTERFS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'backup_glusterfs_share',
+        deprecated_opts=[cfg.DeprecatedOpt('glusterfs_backup_share')],
+        help='The GlusterFS volume to mount: host:/volume, where host is a '
+        'name or an IPv4 address. There is no default.',
+    ),
+    cfg.StrOpt(
+        'backup_glusterfs_mount_options',
+        help='Mount options for the volume, separated by commas and without '
+        'spaces; see mount.glusterfs(8). Only options that cannot weaken '
+        'the host are accepted, and nosuid, nodev and noexec are always '
+        'set. By default none are given.',
+    ),
+]
+
+_SMB: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'backup_smb_share',
+        help='The SMB share to mount: //host/share, where host is a name or '
+        'an IPv4 address. There is no default.',
+    ),
+    cfg.StrOpt(
+        'backup_smb_mount_options',
+        help='Mount options for the share, separated by commas and without '
+        'spaces; see mount.cifs(8). Only options that cannot weaken the '
+        'host are accepted, and nosuid, nodev and noexec are always set. By '
+        'default none are given; then all on the share belongs to root.',
+    ),
+    cfg.StrOpt(
+        'backup_smb_credentials',
+        help='File with the lines username=, password= and, if needed, '
+        'domain=, which are used to mount the share. It and the directories '
+        'above it must belong to root and be writable by nobody else, and '
+        'nobody else may read the file. There is no default.',
+    ),
+]
+
+#: What names a share, for each type of share.
+KINDS: dict[str, list[cfg.Opt]] = {
+    'nfs': _NFS,
+    'glusterfs': _GLUSTERFS,
+    'smb': _SMB,
+}
+#: The option that has the share itself, for each type.
+SHARES = {kind: f'backup_{kind}_share' for kind in KINDS}
+
+
+def of_kind(kind: str) -> list[cfg.Opt]:
+    """Return the options of a section with a share of a type."""
+    return [*KINDS[kind], *_PLACE]
+
+
+def of_all() -> list[cfg.Opt]:
+    """Return the options of sections with shares of all types."""
+    return [*itertools.chain.from_iterable(KINDS.values()), *_PLACE]
+
+
+def terms(mount_options: str, credentials: str = '') -> str:
+    """Return what all who use one mount of a share must agree on."""
+    if not credentials:
+        return mount_options
+    return f'{mount_options};credentials={credentials}'
 
 
 def mount_point(base: str, share: str) -> str:

@@ -21,10 +21,9 @@ import site
 import stat
 import sys
 
+from backupkit.conf import mounts as options
 from backupkit.doctor import diagnosis
 from backupkit import errors
-
-_OPTION = 'backup_nfs_share'
 
 
 def helper(subject: diagnosis.Subject) -> Iterator[diagnosis.Diagnosis]:
@@ -50,8 +49,12 @@ def _has_share(subject: diagnosis.Subject) -> bool:
     conf = subject.conf
     names = [f'backend:{name}' for name in conf.enabled_backends]
     names += [f'target:{name}' for name in conf.enabled_targets]
-    known = (name for name in names if name in conf)
-    return any(getattr(conf[name], _OPTION, None) for name in known)
+    return any(
+        getattr(conf[name], option, None)
+        for name in names
+        if name in conf
+        for option in options.SHARES.values()
+    )
 
 
 def _places() -> list[str]:

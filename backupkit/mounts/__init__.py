@@ -44,7 +44,7 @@ class Mount:
     """A share that is mounted.
 
     ``device`` is what stat(2) says of everything on it; ``version`` is that
-    of NFS, or nothing where that is not known.
+    of NFS or SMB, or nothing where that is not known.
     """
 
     path: str
@@ -69,9 +69,12 @@ class Mount:
             )
 
 
-def get_options() -> list[cfg.Opt]:
-    """Return the options of a section whose driver has a share mounted."""
-    return list(options.OPTS)
+def get_options(kind: str = 'nfs') -> list[cfg.Opt]:
+    """Return the options of a section whose driver has a share mounted.
+
+    :param kind: its type: ``nfs``, ``glusterfs`` or ``smb``
+    """
+    return options.of_kind(kind)
 
 
 def configure(conf: cfg.ConfigOpts) -> None:
@@ -86,7 +89,7 @@ def configure(conf: cfg.ConfigOpts) -> None:
 
 
 @contextlib.contextmanager
-def mounted(name: str, section: Any) -> Iterator[Mount]:
+def mounted(name: str, section: Any, kind: str = 'nfs') -> Iterator[Mount]:
     """Have the share of a section mounted while the block runs.
 
     May be entered several times, by several threads, and left by another
@@ -94,6 +97,7 @@ def mounted(name: str, section: Any) -> Iterator[Mount]:
 
     :param name: of the whole section, like ``target:nfs``
     :param section: its options, :func:`get_options` among them
+    :param kind: of the share: ``nfs``, ``glusterfs`` or ``smb``
     :raises errors.ConfigurationError: the share or its options are wrong
     :raises errors.TargetMissing: the server denies the share, or something
         else is mounted in its place
@@ -104,7 +108,7 @@ def mounted(name: str, section: Any) -> Iterator[Mount]:
     from backupkit.mounts import holding
     from backupkit.mounts import share as share_
 
-    share = share_.read(name, section)
+    share = share_.read(name, section, kind)
     hold = holding.hold(share)
     mount = hold.enter(share)
     try:

@@ -13,9 +13,9 @@
 """The share is mounted by os-brick's logic, through our two calls.
 
 os-brick's client chooses the versions of NFS to try and names the mount
-point. It believes that it runs mkdir(1) and mount(8) as root; the executor
-that it is given turns that into calls of the privileged daemon, and refuses
-everything that it does not know.
+point, and does the same for GlusterFS and SMB. It believes that it runs
+mkdir(1) and mount(8) as root; the executor that it is given turns that into
+calls of the privileged daemon, and refuses everything that it does not know.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from os_brick.remotefs import remotefs
 from backupkit import errors
 from backupkit.mounts import calls
 from backupkit.mounts import share as share_
-from backupkit.privileged import grammar
 
 _PAUSE_SECONDS = 1.0
 
@@ -70,12 +69,13 @@ class _Executor:
 
     def mount(self) -> errors.BackupkitError | None:
         """Let os-brick mount the share; return why it could not."""
+        kind = self._share.kind
+        settings = {
+            f'{kind.brick_prefix}_mount_point_base': self._share.base,
+            f'{kind.brick_prefix}_mount_options': self._share.options or None,
+        }
         client = remotefs.RemoteFsClient(
-            'nfs',
-            None,
-            execute=self,
-            nfs_mount_point_base=self._share.base,
-            nfs_mount_options=self._share.options or None,
+            kind.mount_type, None, execute=self, **settings
         )
         try:
             client.mount(self._share.source)
@@ -123,9 +123,9 @@ class _Executor:
             )
 
     def _version(self, words: tuple[str, ...]) -> str:
-        """Return which version of NFS a command asks for."""
-        given = self._share.options
-        for version in grammar.VERSIONS:
+        """Return which version of the protocol a command asks for."""
+        given, kind = self._share.options, self._share.kind
+        for version in kind.grammar.versions:
             asked = ''
             if version:
                 major, _, minor = version.partition('.')
@@ -134,7 +134,7 @@ class _Executor:
                 )
             both = ','.join(filter(None, (given, asked)))
             flag = ('-o', both) if both else ()
-            line = ('mount', '-t', 'nfs', *flag)
+            line = ('mount', '-t', kind.mount_type, *flag)
             if words == (*line, self._share.source, self._share.path):
                 return version
         raise errors.PrivilegeError(f'os-brick asks for {" ".join(words)!r}')

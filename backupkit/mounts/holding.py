@@ -91,8 +91,8 @@ class Hold:
             if self._mount is None:
                 self._share = share
                 self._users, self._mount = _acquire(share)
-            elif share.options != self._share.options:
-                raise _other_options(share, self._share.options)
+            elif share.terms != self._share.terms:
+                raise _other_options(share, self._share.terms)
             self._count += 1
             return self._mount
 
@@ -133,7 +133,7 @@ def _other_options(
 ) -> errors.ConfigurationError:
     return errors.ConfigurationError(
         f'[{share.name}]: {share.source} is in use with the mount options '
-        f'{mounted!r}, not {share.options!r}: sections with one share need '
+        f'{mounted!r}, not {share.terms!r}: sections with one share need '
         'the same options'
     )
 
@@ -151,9 +151,10 @@ def _acquire(share: share_.Share) -> tuple[int, mounts.Mount]:
                     _wait(share, users, deadline)
             entry = mountinfo.at(share.path)
             if users is not None and entry is not None:
-                mountinfo.prove(entry, share.source, share.path)
+                kinds = share.kind.filesystems
+                mountinfo.prove(entry, share.source, share.path, kinds)
                 told = os.pread(users, _MAX_OPTIONS, 0).decode()
-                if told != share.options:
+                if told != share.terms:
                     raise _other_options(share, told)
                 opened.pop_all()
                 return users, mounts.Mount(

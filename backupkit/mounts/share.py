@@ -19,7 +19,7 @@ from typing import Any
 
 from backupkit.conf import mounts as options
 from backupkit import errors
-from backupkit.privileged import grammar
+from backupkit.privileged import kinds
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,6 +32,14 @@ class Share:
     base: str
     attempts: int
     timeout: float
+    kind: kinds.Kind
+    #: The file with the name and the password, where it takes some.
+    credentials: str = ''
+
+    @property
+    def terms(self) -> str:
+        """What all who use one mount of it must agree on."""
+        return options.terms(self.options, self.credentials)
 
     @property
     def path(self) -> str:
@@ -39,18 +47,21 @@ class Share:
         return options.mount_point(self.base, self.source)
 
 
-def read(name: str, section: Any) -> Share:
+def read(name: str, section: Any, kind_name: str) -> Share:
     """Return the share of a section, checked as the daemon will check it.
 
     :raises errors.ConfigurationError: the section has none, or a wrong one
     """
-    source = section.backup_nfs_share
-    mount_options = section.backup_nfs_mount_options or ''
+    kind = kinds.KINDS[kind_name]
+    source = _needed(name, section, options.SHARES[kind_name])
+    mount_options = getattr(section, f'backup_{kind_name}_mount_options') or ''
+    credentials = ''
+    if kind.has_credentials:
+        option = f'backup_{kind_name}_credentials'
+        credentials = _needed(name, section, option)
     try:
-        if not source:
-            raise errors.ConfigurationError('backup_nfs_share is missing')
-        grammar.check_share(source)
-        grammar.check_options(mount_options)
+        kind.grammar.check_share(source)
+        kind.grammar.check_options(mount_options)
     except errors.ConfigurationError as error:
         raise errors.ConfigurationError(f'section [{name}]: {error}') from None
     return Share(
@@ -60,4 +71,15 @@ def read(name: str, section: Any) -> Share:
         section.backup_mount_point_base,
         section.backup_mount_attempts,
         section.mount_timeout_seconds,
+        kind,
+        credentials,
     )
+
+
+def _needed(name: str, section: Any, option: str) -> str:
+    value = getattr(section, option)
+    if not value:
+        raise errors.ConfigurationError(
+            f'section [{name}]: {option} is missing'
+        )
+    return str(value)

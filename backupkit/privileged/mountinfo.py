@@ -23,8 +23,6 @@ from backupkit import errors
 from backupkit.privileged import grammar
 
 MOUNTINFO = '/proc/self/mountinfo'
-#: What the kernel calls the types of what we mount.
-TYPES = frozenset({'nfs', 'nfs4'})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Entry:
 
     @property
     def version(self) -> str:
-        """The version of NFS, or nothing."""
+        """The version of the protocol, or nothing."""
         found = re.search(r'(^|,)vers=([0-9.]+)', self.super_options)
         return found[2] if found else ''
 
@@ -76,15 +74,18 @@ def _entry(fields: list[str]) -> Entry:
     )
 
 
-def prove(entry: Entry, share: str, path: str) -> None:
+def prove(
+    entry: Entry, share: str, path: str, filesystems: frozenset[str]
+) -> None:
     """Refuse a mount that is not the one that was asked for.
 
+    :param filesystems: what the kernel may call its type
     :raises errors.TargetMissing: it is another one
     """
     wrong = ''
     if entry.source != share or entry.root != '/':
         wrong = f'{entry.source} ({entry.root})'
-    elif entry.filesystem not in TYPES:
+    elif entry.filesystem not in filesystems:
         wrong = f'a file system {entry.filesystem}'
     elif not entry.options.issuperset(grammar.ALWAYS):
         wrong = f'the share without {", ".join(grammar.ALWAYS)}'

@@ -28,8 +28,8 @@ import time
 
 from backupkit import errors
 from backupkit import privileged
+from backupkit.privileged import credentials
 from backupkit.privileged import custody
-from backupkit.privileged import grammar
 from backupkit.privileged import mountinfo
 from backupkit.privileged import programs
 from backupkit.privileged import shares
@@ -43,18 +43,18 @@ def mount(name: str, version: str) -> str:
     """Mount a section's share where it is not mounted; return the place.
 
     :param name: of a section in the daemon's configuration
-    :param version: one of :data:`grammar.VERSIONS`; of no meaning where the
-        share is mounted already
+    :param version: one of those that :data:`kinds.KINDS` has for it; of no
+        meaning where the share is mounted already
     """
     share = shares.find(name)
-    options = grammar.mount_options(share.options, version)
+    options = share.kind.grammar.mount_options(share.options, version)
     with _locked(share, make=True) as directory:
         entry = mountinfo.at(share.path)
         if entry is None:
             _make_mount_point(share, directory)
             _mount(share, options, directory)
         else:
-            mountinfo.prove(entry, share.source, share.path)
+            _prove(entry, share)
             _compare_options(share, directory)
     return share.path
 
@@ -79,7 +79,7 @@ def unmount(name: str) -> bool:
         entry = mountinfo.at(share.path)
         if entry is None:
             return True
-        mountinfo.prove(entry, share.source, share.path)
+        _prove(entry, share)
         return programs.unmount(share.path, share.timeout)
 
 
@@ -87,15 +87,15 @@ def _mount(share: shares.Share, options: str, directory: int) -> None:
     # Before there is a mount, so that nobody reads what was there before.
     with _users(share, directory) as users:
         os.ftruncate(users, 0)
-        os.pwrite(users, share.options.encode(), 0)
+        os.pwrite(users, share.terms.encode(), 0)
     try:
-        programs.mount(share.source, share.path, options, share.timeout)
+        _run(share, options)
         entry = mountinfo.at(share.path)
         if entry is None:
             raise errors.TargetMissing(
                 f'{share.source} was mounted, and is not there'
             )
-        mountinfo.prove(entry, share.source, share.path)
+        _prove(entry, share)
     except BaseException:
         if mountinfo.at(share.path) is not None:
             with contextlib.suppress(errors.BackupkitError):
@@ -106,11 +106,28 @@ def _mount(share: shares.Share, options: str, directory: int) -> None:
 def _compare_options(share: shares.Share, directory: int) -> None:
     with _users(share, directory) as users:
         mounted = os.pread(users, os.fstat(users).st_size, 0).decode()
-    if mounted != share.options:
+    if mounted != share.terms:
         raise errors.ConfigurationError(
             f'{share.source} is mounted with the options {mounted!r}, not '
-            f'{share.options!r}: unmount {share.path}'
+            f'{share.terms!r}: unmount {share.path}'
         )
+
+
+def _run(share: shares.Share, options: str) -> None:
+    kind = share.kind
+    if kind.has_credentials:
+        login = credentials.read(share.credentials)
+        programs.log_in(
+            share.source, share.path, options, login, share.timeout
+        )
+    else:
+        programs.mount(
+            share.source, share.path, options, share.timeout, kind.mount_type
+        )
+
+
+def _prove(entry: mountinfo.Entry, share: shares.Share) -> None:
+    mountinfo.prove(entry, share.source, share.path, share.kind.filesystems)
 
 
 def _make_mount_point(share: shares.Share, directory: int) -> None:

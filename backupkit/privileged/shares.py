@@ -23,7 +23,7 @@ from oslo_config import cfg
 from backupkit.conf import mounts
 from backupkit import errors
 from backupkit.privileged import custody
-from backupkit.privileged import grammar
+from backupkit.privileged import kinds
 
 _SECTION = re.compile(r'(backend|target):[A-Za-z0-9][A-Za-z0-9_.-]{0,62}')
 
@@ -36,6 +36,14 @@ class Share:
     options: str
     base: str
     timeout: int
+    kind: kinds.Kind = kinds.NFS
+    #: The file with the name and the password, where it takes some.
+    credentials: str = ''
+
+    @property
+    def terms(self) -> str:
+        """What all who use one mount of it must agree on."""
+        return mounts.terms(self.options, self.credentials)
 
     @property
     def path(self) -> str:
@@ -59,14 +67,19 @@ def find(name: object) -> Share:
         )
     share = shares[name]
     for other, twin in shares.items():
-        if twin.source == share.source and twin.options != share.options:
+        alike = (twin.kind, twin.terms) == (share.kind, share.terms)
+        if twin.source == share.source and not alike:
             # The kernel would use the options of whichever came first.
             raise errors.ConfigurationError(
                 f'[{name}] and [{other}] name the same share with different '
                 'mount options'
             )
-    grammar.check_share(share.source)
-    grammar.check_options(share.options)
+    share.kind.grammar.check_share(share.source)
+    share.kind.grammar.check_options(share.options)
+    if share.kind.has_credentials and not share.credentials:
+        raise errors.ConfigurationError(
+            f'[{name}]: backup_{share.kind.name}_credentials is missing'
+        )
     return share
 
 
@@ -75,20 +88,41 @@ def _all() -> dict[str, Share]:
     shares = {}
     for name in conf.list_all_sections():
         if _SECTION.fullmatch(name):
-            conf.register_opts(mounts.OPTS, group=name)
-            section = conf[name]
+            conf.register_opts(mounts.of_all(), group=name)
             try:
-                shares[name] = Share(
-                    section.backup_nfs_share or '',
-                    section.backup_nfs_mount_options or '',
-                    section.backup_mount_point_base,
-                    section.mount_timeout_seconds,
-                )
+                share = _read(name, conf[name])
             except (cfg.Error, ValueError) as error:
                 raise errors.ConfigurationError(
                     f'[{name}]: {error.__context__ or error}'
                 ) from error
-    return {name: share for name, share in shares.items() if share.source}
+            if share is not None:
+                shares[name] = share
+    return shares
+
+
+def _read(name: str, section: cfg.ConfigOpts.GroupAttr) -> Share | None:
+    given = [
+        kind
+        for kind in kinds.KINDS.values()
+        if section[mounts.SHARES[kind.name]]
+    ]
+    if len(given) > 1:
+        both = ' and '.join(mounts.SHARES[kind.name] for kind in given)
+        raise errors.ConfigurationError(f'[{name}]: {both}: only one of them')
+    # Whatever the section has of the rest must be right, too.
+    kind = given[0] if given else kinds.NFS
+    credentials = ''
+    if kind.has_credentials:
+        credentials = section[f'backup_{kind.name}_credentials'] or ''
+    share = Share(
+        section[mounts.SHARES[kind.name]] or '',
+        section[f'backup_{kind.name}_mount_options'] or '',
+        section.backup_mount_point_base,
+        section.mount_timeout_seconds,
+        kind,
+        credentials,
+    )
+    return share if given else None
 
 
 def _configuration() -> cfg.ConfigOpts:

@@ -50,14 +50,16 @@ class Share:
         case.addCleanup(patch.stop)
 
     @contextlib.contextmanager
-    def mounted(self, name: str, section: Any) -> Iterator[mounts.Mount]:
+    def mounted(
+        self, name: str, section: Any, kind: str = 'nfs'
+    ) -> Iterator[mounts.Mount]:
         """Do as :func:`backupkit.mounts.mounted` does."""
         if self.error is not None:
             raise self.error
         self.users += 1
         self.entered += 1
         try:
-            yield self.mount(section.backup_nfs_share)
+            yield self.mount(getattr(section, f'backup_{kind}_share'))
         finally:
             self.users -= 1
 

@@ -38,22 +38,28 @@ case $4 in *vers=4.2*) echo 'Protocol not supported' >&2; exit 32;; esac
 exec /bin/mount -t tmpfs -o size=1m,mode=0777,nosuid,nodev,noexec "$6" "$7"
 """
 _HELPER = """\
+import dataclasses
 import sys
-from backupkit.privileged import mountinfo, programs, serve
+from backupkit.privileged import kinds, programs, serve
 programs.MOUNT = {mount!r}
-mountinfo.TYPES = frozenset({{'tmpfs'}})
+kinds.KINDS['nfs'] = dataclasses.replace(
+    kinds.NFS, filesystems=frozenset({{'tmpfs'}})
+)
 serve.main(sys.argv[1:])
 """
 #: A client, which works as the service user that it is told.
 _CLIENT = """\
+import dataclasses
 import json
 import os
 import sys
 from backupkit import conf as conf_
 from backupkit import errors
 from backupkit import mounts
-from backupkit.privileged import mountinfo
-mountinfo.TYPES = frozenset({{'tmpfs'}})
+from backupkit.privileged import kinds
+kinds.KINDS['nfs'] = dataclasses.replace(
+    kinds.NFS, filesystems=frozenset({{'tmpfs'}})
+)
 conf = conf_.load([{configuration!r}])
 conf.register_opts(mounts.get_options(), group='target:share')
 mounts.configure(conf)

@@ -24,14 +24,18 @@ import random
 import msgpack  # type: ignore[import-untyped] # it has no types
 
 from backupkit import errors
-from backupkit.privileged import grammar
+from backupkit.privileged import kinds
 from tests.unit.privileged import test_daemon
 from tests.unit.privileged import test_grammar
+
+grammar = kinds.NFS.grammar
 
 _SHARES = 45_000
 _OPTIONS = 35_000
 _CALLS = 19_000
 _FRAMES = 1_000
+#: Beyond these: of each other type, shares and options.
+_OTHER_KINDS = 10_000
 
 #: Signs that neither a share, an option nor the name of a section may have.
 _NOWHERE = (
@@ -124,7 +128,7 @@ class HostileTest(test_daemon.DaemonTest):
         elif which == 1:
             name = self.spoiled(self.chance.choice(_SECTIONS))
         else:
-            version = self.spoiled(self.chance.choice(grammar.VERSIONS))
+            version = self.spoiled(self.chance.choice(grammar.versions))
         path = test_daemon.PREFIX + call
         return (test_daemon.CALL, path, (name, version), {})
 
@@ -137,6 +141,19 @@ class HostileTest(test_daemon.DaemonTest):
         self.assertEqual(
             [], self.passed(_OPTIONS, self.options, grammar.check_options)
         )
+
+    def test_when_another_kind_is_made_hostile_then_none_passes(self) -> None:
+        for name, (shares, several) in test_grammar.OTHERS.items():
+            checks = kinds.KINDS[name].grammar
+            for texts, check in (
+                (shares, checks.check_share),
+                (several, checks.check_options),
+            ):
+
+                def make(texts: Sequence[str] = texts) -> str:
+                    return self.spoiled(self.chance.choice(texts))
+
+                self.assertEqual([], self.passed(_OTHER_KINDS, make, check))
 
     def test_when_a_call_is_made_hostile_then_none_is_served(self) -> None:
         for _ in range(_CALLS):

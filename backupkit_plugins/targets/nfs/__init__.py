@@ -10,132 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-"""Target driver ``nfs``: a repository on a share that it has mounted."""
+"""Target driver ``nfs``: a repository on an NFS share that it has mounted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-import contextlib
-import os
+from collections.abc import Sequence
 
-from oslo_config import cfg
-
-from backupkit.copy import control as control_
-from backupkit.copy import interface
-from backupkit.drivers import capability
 from backupkit.drivers import contract
-from backupkit.drivers import store as store_
-from backupkit.drivers import target as target_
-from backupkit import model
-from backupkit import mounts
-from backupkit.repository.image import moving
-from backupkit.repository.image import options
-from backupkit.repository import target
-from backupkit_plugins import share
 from backupkit_plugins.targets.nfs import advice
-from backupkit_plugins.targets.nfs import mounted
-from backupkit_plugins.targets.posix import failures
-
-OPTIONS = [
-    cfg.StrOpt(
-        'storage_pool',
-        default='',
-        help='Name of the part of the storage on which the share lies, '
-        'where one storage system has several that fail apart. By default '
-        'the whole share is taken for one.',
-    ),
-]
+from backupkit_plugins.targets import remotefs
 
 
-class NfsTarget(target.RepositoryTarget):
-    """Keeps backups on an NFS share, which it mounts when it is used.
+class NfsTarget(remotefs.RemoteFsTarget):
+    """Keeps backups on an NFS share, which it mounts when it is used."""
 
-    The repository lies in the root of the share, in the same form as that
-    of the target ``posix``.
-    """
-
-    contract_version = '1.0'
-    capabilities = capability.TargetCapabilities(
-        repository=True,
-        transfer=True,
-        store=capability.StoreCapabilities(
-            list_complete=True, put_if_absent=True, files=True
-        ),
-    )
-
-    @classmethod
-    def get_options(cls) -> Sequence[cfg.Opt]:
-        return [
-            *super().get_options(),
-            *mounts.get_options(),
-            *options.OF_FILES,
-            *OPTIONS,
-        ]
-
-    @property
-    def layout(self) -> str:
-        return str(self.section.layout)
-
-    def transfer(
-        self,
-        reader: interface.Reader,
-        writer: interface.Writer,
-        control: control_.Control,
-    ) -> bool:
-        """Let the file system share or copy blocks, as the section allows.
-
-        Declined for all but the image of a new backup.
-        """
-        return moving.transfer(self.section.offload, reader, writer, control)
-
-    def check(self) -> capability.TargetCapabilities:
-        self.patience.call('check', self._check)
-        return self.capabilities
+    kind = 'nfs'
 
     def remarks(self) -> Sequence[contract.Remark]:
-        return advice.remarks(self.section.backup_nfs_mount_options or '')
-
-    def open(self) -> store_.Store:
-        return mounted.open_store(self._section_name, self.section)
-
-    def storage_identity(self) -> model.StorageIdentity | None:
-        system = self.patience.call('read the storage id', self._read_id)
-        return model.StorageIdentity(system, self.section.storage_pool)
-
-    def prepare_repository(self, coordinator: target_.Coordinator) -> str:
-        if not self.section.read_only:
-            self.patience.call('put the storage id', self._put_id)
-        return super().prepare_repository(coordinator)
-
-    @property
-    def _section_name(self) -> str:
-        return f'target:{self.name}'
-
-    def _check(self) -> None:
-        with mounted.open_store(self._section_name, self.section) as opened:
-            opened.check_access(write=not self.section.read_only)
-
-    def _read_id(self) -> str:
-        """Return the id of the share; its name until it has one."""
-        with self._root('read') as root:
-            found = share.read(root)
-        return f'share-{found or self.section.backup_nfs_share}'
-
-    def _put_id(self) -> None:
-        with self._root('write') as root:
-            if share.read(root) is None:
-                share.put(root)
-
-    @contextlib.contextmanager
-    def _root(self, action: str) -> Iterator[int]:
-        """Lend an open descriptor of the share's root."""
-        with mounts.mounted(self._section_name, self.section) as mount:
-            path = os.path.join(mount.path, share.NAME)
-            with failures.translated(action, path, lambda: None):
-                root = os.open(mount.path, os.O_RDONLY | os.O_DIRECTORY)
-                try:
-                    mount.check(root)
-                    yield root
-                finally:
-                    os.close(root)
+        return advice.remarks(self.mount_options)

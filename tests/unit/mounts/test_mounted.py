@@ -294,6 +294,59 @@ class MountedTest(ClientTest):
         self.assertEqual(before, len(os.listdir('/proc/self/fd')))
 
 
+class OtherKindsTest(ClientTest):
+    """Shares of other types, which have no versions to choose from."""
+
+    def mount_one(self, kind: str, source: str, **more: str) -> str:
+        settings = vars(self.section) | {
+            f'backup_{kind}_share': source,
+            f'backup_{kind}_mount_options': 'ro',
+            **more,
+        }
+        section = types.SimpleNamespace(**settings)
+        share = share_.read(NAME, section, kind)
+        self.path = share.path
+        users = pathlib.Path(f'{self.path}.users')
+        (name,) = share.kind.filesystems
+
+        def put(source: str = source, number: int = 36) -> None:
+            users.write_text(share.terms)
+            self.table.write_text(
+                f'{number} 25 0:99 / {self.path} rw,nosuid,nodev,noexec - '
+                f'{name} {source} rw\n'
+            )
+
+        self.replace(self, 'put_mount', put)
+        with mounts.mounted(NAME, section, kind) as mount:
+            self.assertEqual((self.path, source), (mount.path, mount.source))
+        self.settle()
+        return share.terms
+
+    def test_when_it_is_of_glusterfs_then_it_is_mounted_once(self) -> None:
+        self.assertEqual('ro', self.mount_one('glusterfs', 'server:/volume'))
+        self.assertEqual([(NAME, ''), (NAME, None)], self.asked)
+
+    def test_when_it_is_of_smb_then_it_is_mounted_once(self) -> None:
+        terms = self.mount_one(
+            'smb', '//server/share', backup_smb_credentials='/etc/smb'
+        )
+        self.assertEqual('ro;credentials=/etc/smb', terms)
+        self.assertEqual([(NAME, ''), (NAME, None)], self.asked)
+
+    def test_when_its_server_is_away_then_it_is_tried_again(self) -> None:
+        self.failures = [errors.TargetUnavailable('away')]
+        self.mount_one('glusterfs', 'server:/volume')
+        self.assertEqual([(NAME, '')] * 2 + [(NAME, None)], self.asked)
+
+    def test_when_it_has_no_credentials_then_that_is_told(self) -> None:
+        with self.assertRaisesRegex(
+            errors.ConfigurationError,
+            r'\[target:share\]: backup_smb_credentials is missing',
+        ):
+            self.mount_one('smb', '//server/share', backup_smb_credentials='')
+        self.assertEqual([], self.asked)
+
+
 class CheckTest(unittest.TestCase):
     def test_when_a_descriptor_lies_elsewhere_then_it_is_refused(self) -> None:
         entry = mountinfo.at('/proc')
@@ -398,7 +451,7 @@ class VersionTest(ClientTest):
         self.assertEqual([(NAME, None)], self.asked)
 
     def test_when_os_brick_asks_for_more_then_it_is_refused(self) -> None:
-        share = share_.read(NAME, self.section)
+        share = share_.read(NAME, self.section, 'nfs')
         executor = brick._Executor(share, float('inf'))
         head = ('mount', '-t', 'nfs', '-o')
         for words in (

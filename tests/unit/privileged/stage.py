@@ -90,6 +90,19 @@ class StageTest(unittest.TestCase):
             paths.append(f'/etc/{name}')
         self.replace(cfg, 'CONF', mock.Mock(config_file=paths))
 
+    def log_in(self, body: str) -> None:
+        """Put a shell script into the place of what mounts SMB shares.
+
+        What it was told is in the variable ``told``.
+        """
+        path = self.top / 'program-LOG_IN'
+        path.write_text(
+            f'#!/bin/sh\nprintf "%s\\n" LOG_IN "$@" >> {self.ran}\n'
+            f'told=$(cat)\n{body}\n'
+        )
+        path.chmod(0o755)
+        self.replace(programs, 'LOG_IN', (str(path), '-I'))
+
     def program(self, name: str, body: str) -> None:
         """Put a shell script into a program's place."""
         path = self.top / f'program-{name}'

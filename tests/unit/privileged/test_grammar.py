@@ -18,8 +18,10 @@ import string
 import unittest
 
 from backupkit import errors
-from backupkit.privileged import grammar
+from backupkit.privileged import kinds
 from tests.unit.privileged import hostile
+
+grammar = kinds.NFS.grammar
 
 SHARES = (
     'server:/',
@@ -45,6 +47,37 @@ OPTIONS = (
     'softerr,rw,ac,actimeo=30,nosharecache,retry=0',
     'acregmin=3,acregmax=60,acdirmin=30,acdirmax=60,proto=rdma6',
 )
+
+#: Of the other types: shares, and mount options.
+OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    'glusterfs': (
+        (
+            'server:/volume',
+            's1.example.org:/backup_1-a',
+            '192.0.2.1:/v',
+            'a:/0',
+        ),
+        (
+            '',
+            'backup-volfile-servers=s2:s3.example.org:192.0.2.3,rw',
+            'log-level=WARNING,fetch-attempts=3,server-port=24007',
+            'direct-io-mode=enable,use-readdirp=no,lru-limit=0,ro',
+            'attribute-timeout=0,entry-timeout=0,negative-timeout=0',
+            'background-qlen=64,congestion-threshold=48,noatime,nodiratime',
+            'reader-thread-count=64',
+        ),
+    ),
+    'smb': (
+        ('//server/share', '//nas.example.org/back_up-1.x', '//192.0.2.1/b'),
+        (
+            '',
+            'vers=3.1.1,seal,uid=42407,gid=42407,file_mode=0660,dir_mode=0770',
+            'vers=3,sign,sec=ntlmssp,hard,cache=none,actimeo=0,port=4450',
+            'vers=2.1,soft,rsize=1048576,wsize=4194304,forceuid,forcegid,ro',
+            'multichannel,max_channels=4,echo_interval=30,nosharesock,rw',
+        ),
+    ),
+}
 
 
 class ShareTest(unittest.TestCase):
@@ -102,6 +135,57 @@ class OptionsTest(unittest.TestCase):
             with self.assertRaises(errors.PrivilegeError):
                 grammar.mount_options(options, '4.2')
             self.assertIn(options, grammar.mount_options(options, ''))
+
+
+class OtherKindsTest(unittest.TestCase):
+    def test_when_a_share_is_one_then_it_is_accepted(self) -> None:
+        for name, (shares, options) in OTHERS.items():
+            for share in shares:
+                kinds.KINDS[name].grammar.check_share(share)
+            for each in options:
+                kinds.KINDS[name].grammar.check_options(each)
+
+    def test_when_a_share_is_hostile_then_it_is_refused(self) -> None:
+        for name, shares in hostile.OTHER_SHARES.items():
+            self.assertGreater(len(shares), 100)
+            for share in shares:
+                with self.subTest(kind=name, share=share[:80]):
+                    with self.assertRaises(
+                        errors.ConfigurationError
+                    ) as caught:
+                        kinds.KINDS[name].grammar.check_share(share)
+                    self.assertLess(len(str(caught.exception)), 200)
+
+    def test_when_options_are_hostile_then_they_are_refused(self) -> None:
+        for name, several in hostile.OTHER_OPTIONS.items():
+            self.assertGreater(len(several), 100)
+            for options in several:
+                with self.subTest(kind=name, options=options[:80]):
+                    with self.assertRaises(
+                        errors.ConfigurationError
+                    ) as caught:
+                        kinds.KINDS[name].grammar.check_options(options)
+                    self.assertLess(len(str(caught.exception)), 200)
+
+    def test_when_options_go_to_mount_then_ours_come_last(self) -> None:
+        for name, (_shares, several) in OTHERS.items():
+            for options in several:
+                ours = {'smb': ',iocharset=utf8'}.get(name, '')
+                self.assertEqual(
+                    f'{options}{ours},nosuid,nodev,noexec'.removeprefix(','),
+                    kinds.KINDS[name].grammar.mount_options(options, ''),
+                )
+
+    def test_when_a_version_is_asked_for_then_it_is_refused(self) -> None:
+        for name in OTHERS:
+            for version in (*hostile.VERSIONS, '3', '4.0', '4.1', '4.2'):
+                with self.assertRaises(errors.PrivilegeError):
+                    kinds.KINDS[name].grammar.mount_options('', version)
+
+    def test_when_kinds_are_named_then_by_their_options(self) -> None:
+        self.assertEqual(['nfs', 'glusterfs', 'smb'], list(kinds.KINDS))
+        for name, kind in kinds.KINDS.items():
+            self.assertEqual(name, kind.name)
 
 
 class GeneratedTest(unittest.TestCase):

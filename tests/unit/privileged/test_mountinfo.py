@@ -18,6 +18,7 @@ import pathlib
 import unittest
 
 from backupkit import errors
+from backupkit.privileged import kinds
 from backupkit.privileged import mountinfo
 from tests.unit.privileged import stage
 
@@ -86,10 +87,25 @@ class ProofTest(unittest.TestCase):
     )
 
     def test_when_it_is_the_share_then_it_is_accepted(self) -> None:
-        mountinfo.prove(self.ENTRY, 's:/a', '/mnt')
-        mountinfo.prove(
-            dataclasses.replace(self.ENTRY, filesystem='nfs'), 's:/a', '/mnt'
-        )
+        self.prove(self.ENTRY)
+        self.prove(dataclasses.replace(self.ENTRY, filesystem='nfs'))
+
+    def prove(
+        self, entry: mountinfo.Entry, kind: kinds.Kind = kinds.NFS
+    ) -> None:
+        mountinfo.prove(entry, 's:/a', '/mnt', kind.filesystems)
+
+    def test_when_it_is_of_another_kind_then_it_is_refused(self) -> None:
+        for kind, name in (
+            (kinds.NFS, 'nfs4'),
+            (kinds.GLUSTERFS, 'fuse.glusterfs'),
+            (kinds.SMB, 'cifs'),
+        ):
+            self.prove(dataclasses.replace(self.ENTRY, filesystem=name), kind)
+            for other in ('fuse', 'fuse.x', 'smb3', 'ext4', 'nfs3', name[1:]):
+                entry = dataclasses.replace(self.ENTRY, filesystem=other)
+                with self.assertRaises(errors.TargetMissing):
+                    self.prove(entry, kind)
 
     def test_when_anything_differs_then_it_is_refused(self) -> None:
         always = self.ENTRY.options
@@ -108,4 +124,4 @@ class ProofTest(unittest.TestCase):
                 self.subTest(entry=entry),
                 self.assertRaises(errors.TargetMissing),
             ):
-                mountinfo.prove(entry, 's:/a', '/mnt')
+                self.prove(entry)

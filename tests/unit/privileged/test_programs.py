@@ -13,9 +13,13 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import pathlib
+import subprocess
+import sys
 import time
+from typing import ClassVar
 
 from backupkit import errors
 from backupkit import privileged
@@ -61,6 +65,18 @@ WORDS: tuple[tuple[str, type[errors.BackupkitError]], ...] = (
         errors.TargetMissing,
     ),
     ('', errors.TargetMissing),
+    (
+        'Mounting glusterfs on /run/backupkit/mnt/0 failed.',
+        errors.TargetUnavailable,
+    ),
+    (
+        'Mount failed. Check the log file for more details.',
+        errors.TargetUnavailable,
+    ),
+    ('Invalid option: x', errors.ConfigurationError),
+    ('bad option cache: Invalid argument', errors.ConfigurationError),
+    ('//server/share: Host is down', errors.TargetUnavailable),
+    ('//server/share: Permission denied', errors.TargetMissing),
 )
 
 
@@ -115,6 +131,42 @@ class MountTest(stage.StageTest):
             os.sched_yield()
         return False
 
+    def test_when_it_hangs_then_its_client_is_killed(self) -> None:
+        # Of all processes only these are looked at.
+        proc = self.top / 'proc'
+        proc.mkdir()
+        self.replace(programs, 'PROC', str(proc))
+        self.program('MOUNT', 'sleep 600')
+        client = self.start_client('/usr/sbin/glusterfs', '/mnt')
+        others = [
+            self.start_client('/usr/sbin/glusterfs', '/mnt/other'),
+            self.start_client('/usr/sbin/other', '/mnt'),
+        ]
+        for process in (client, *others):
+            (proc / str(process.pid)).symlink_to(f'/proc/{process.pid}')
+        (proc / 'self').mkdir()
+        # One that has ended since.
+        (proc / '4194303').mkdir()
+        with self.assertRaises(errors.TargetUnavailable):
+            self.mount(1)
+        self.assertEqual(-9, client.wait(60))
+        self.assertEqual([None, None], [each.poll() for each in others])
+
+    def start_client(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start what waits, and is called so."""
+        name, path = words
+        code = 'import sys; print(flush=True); sys.stdin.read()'
+        process = subprocess.Popen(
+            [name, '-c', code, path],
+            executable=sys.executable,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.addCleanup(process.communicate)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
     def test_when_a_killed_program_stays_then_it_is_left(self) -> None:
         self.replace(programs, '_GRACE_SECONDS', 0)
         self.program('MOUNT', 'sleep 600')
@@ -154,6 +206,40 @@ class MountTest(stage.StageTest):
         self.assertIn('0022', lines)
         self.assertIn('/', lines)
         self.assertNotIn('90', lines)
+
+
+class LogInTest(stage.StageTest):
+    GIVEN: ClassVar[dict[str, str]] = {
+        'username': 'backup',
+        'password': 'pa,ss"',
+    }
+
+    def log_in_to(self) -> None:
+        programs.log_in('//s/x', '/mnt', 'vers=3,nosuid', self.GIVEN, 10)
+
+    def test_when_it_is_mounted_then_no_line_has_the_password(self) -> None:
+        told = self.top / 'told'
+        self.log_in(f'printf %s "$told" > {told}')
+        self.log_in_to()
+        self.assertEqual(['LOG_IN', '-I'], self.lines())
+        self.assertEqual(
+            {
+                'source': '//s/x',
+                'path': '/mnt',
+                'options': 'vers=3,nosuid',
+                **self.GIVEN,
+            },
+            json.loads(told.read_text()),
+        )
+
+    def test_when_it_fails_then_the_words_say_who_must_act(self) -> None:
+        for words, kind in WORDS:
+            self.log_in(f"echo '{words}' >&2; exit 32")
+            with self.subTest(words=words):
+                with self.assertRaises(errors.BackupkitError) as caught:
+                    self.log_in_to()
+                self.assertIs(kind, type(caught.exception))
+                self.assertNotIn('pa,ss', str(caught.exception))
 
 
 class UnmountTest(stage.StageTest):

@@ -48,15 +48,18 @@ class MountedStore(base.StoreWrapper):
         self._needs.close()
 
 
-def open_store(name: str, section: contract.Section) -> MountedStore:
+def open_store(
+    name: str, section: contract.Section, kind: str
+) -> MountedStore:
     """Mount the share of a section, and open the store in its root.
 
     :param name: of the section, with its ``target:``
+    :param kind: of the share, as :func:`backupkit.mounts.mounted` has it
     :raises errors.BackupkitError: as :func:`backupkit.mounts.mounted` does
     :raises errors.TargetError: what is mounted cannot be opened
     """
     with contextlib.ExitStack() as stack:
-        mount = stack.enter_context(mounts.mounted(name, section))
+        mount = stack.enter_context(mounts.mounted(name, section, kind))
         opened = stack.enter_context(
             posix_store.PosixStore(mount.path, mount.check)
         )
