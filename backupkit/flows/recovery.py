@@ -31,6 +31,7 @@ from backupkit.flows import ending
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
 from backupkit.flows import ledger
+from backupkit.flows.tasks import destination
 from backupkit.flows.tasks import source
 from backupkit import model
 
@@ -130,7 +131,7 @@ def remove(
     ] = {
         ledger.ATTACHMENT: _detach,
         ledger.SNAPSHOT: _delete_snapshot,
-        ledger.VOLUME: _delete_volume,
+        ledger.VOLUME: destination.delete_volume,
         ledger.CHECKPOINT: _drop_checkpoint,
     }
     if entry.kind not in removers:
@@ -184,29 +185,3 @@ def _drop_checkpoint(
     except errors.NotSupported as exc:
         # The configuration is another one now: nothing is told since it.
         LOG.warning('%s %s is forgotten: %s', entry.kind, entry.name, exc)
-
-
-def _delete_volume(
-    driver: volume_.VolumeDriver, entry: catalog_.LedgerEntry
-) -> None:
-    """Delete a volume that was made for a restore, and no other one.
-
-    Where only the intent is known, somebody else may have made it: then it
-    goes only if it holds nothing at all.
-    """
-    volume_id = entry.details['volume_id']
-    try:
-        volume = driver.show(volume_id)
-    except errors.VolumeNotFound:
-        return
-    if entry.details['made']:
-        ours = volume.generation == entry.details['generation']
-    elif volume.allocated_bytes == 0 and not volume.in_use:
-        ours = True
-    else:
-        raise errors.Conflict(
-            f'whether volume {entry.name} was made by the run is not known; '
-            f'if it is of no use: backupkit volume delete {entry.name}'
-        )
-    if ours:
-        driver.delete(volume_id)

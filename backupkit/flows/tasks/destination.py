@@ -25,6 +25,7 @@ from taskflow.types import failure
 from backupkit import catalog as catalog_
 from backupkit.copy import opening
 from backupkit.drivers import target as target_
+from backupkit.drivers import volume as volume_
 from backupkit import errors
 from backupkit.flows import environment as environment_
 from backupkit.flows import faults
@@ -63,9 +64,11 @@ class CreateVolume(DestinationStep):
         It is of the least size that the driver makes from this one on.
 
         :raises errors.VolumeExists: there is one that is not ours
+        :raises errors.Conflict: likewise, or it cannot be told
         """
         thing = self._thing(run_id, volume_id)
-        entry = self._ledger.claim(
+        claimed = self._ledger.find(thing)
+        entry = claimed or self._ledger.claim(
             thing,
             {
                 'backend': self._driver.name,
@@ -78,6 +81,9 @@ class CreateVolume(DestinationStep):
             return
         try:
             with faults.attributed(self._driver):
+                if claimed:
+                    # An attempt that died may have made it already.
+                    delete_volume(self._driver, claimed)
                 volume = self._driver.create_like(
                     volume_id, self._driver.round_size(size_bytes), properties
                 )
@@ -219,3 +225,29 @@ class RecordRestore(DestinationStep):
         catalog.destination_done(self._driver.name, volume_id)
         self._ledger.release(self._thing(run_id, volume_id))
         catalog.finish_run(run_id, catalog_.RunState.DONE)
+
+
+def delete_volume(
+    driver: volume_.VolumeDriver, entry: catalog_.LedgerEntry
+) -> None:
+    """Delete a volume that was made for a restore, and no other one.
+
+    Where only the intent is known, somebody else may have made it: then it
+    goes only if it holds nothing at all.
+    """
+    volume_id = entry.details['volume_id']
+    try:
+        volume = driver.show(volume_id)
+    except errors.VolumeNotFound:
+        return
+    if entry.details['made']:
+        ours = volume.generation == entry.details['generation']
+    elif volume.allocated_bytes == 0 and not volume.in_use:
+        ours = True
+    else:
+        raise errors.Conflict(
+            f'whether volume {entry.name} was made by the run is not known; '
+            f'if it is of no use: backupkit volume delete {entry.name}'
+        )
+    if ours:
+        driver.delete(volume_id)

@@ -40,10 +40,10 @@ class FilesDriver(volume.VolumeDriver):
     capabilities = capability.VolumeCapabilities(
         snapshots=True, create=True, new_reads_zero=True
     )
+    tells_allocation = False
 
     def __init__(self, name: str, root: pathlib.Path) -> None:
         super().__init__(name, None)
-        self.tells_allocation = False
         self.volumes = root / 'volumes'
         self.taken = root / 'snapshots'
         self.attachments = root / 'attachments'

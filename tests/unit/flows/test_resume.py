@@ -28,6 +28,7 @@ from backupkit import catalog as catalog_
 from backupkit.catalog import liveness
 from backupkit.copy import raw
 from backupkit import errors
+from backupkit.flows import ledger
 from backupkit.flows import progress
 from backupkit.flows.tasks import step
 from backupkit import model
@@ -193,6 +194,37 @@ class RestoreTestCase(ResumeTestCase):
                     self.resume()
                     self.assert_restored()
                     self.kit.delete_volume('local:w')
+
+    def dies_before_it_is_described(self) -> None:
+        """Die when the new volume is made, and the ledger does not say so."""
+
+        def prepare() -> None:
+            mock.patch.object(
+                ledger.Ledger,
+                'describe',
+                lambda *unused: os._exit(dying.KILLED),
+            ).start()
+
+        self.dies(self.restore, prepare)
+        self.assertTrue((self.files.volumes / 'w').exists())
+
+    def test_when_it_died_right_after_a_create_then_it_goes_on(self) -> None:
+        self.patch(doubles.FilesDriver, 'tells_allocation', True)
+        self.dies_before_it_is_described()
+        self.resume()
+        self.assert_restored()
+
+    def test_when_the_new_volume_is_somebody_elses_then_it_stays(self) -> None:
+        self.patch(doubles.FilesDriver, 'tells_allocation', True)
+        self.dies_before_it_is_described()
+        run_id = self.only()
+        theirs = self.files.volumes / 'w'
+        theirs.write_bytes(b'theirs' * 1000)
+        with self.assertRaisesRegex(errors.Conflict, 'volume delete local:w'):
+            self.kit.resume_run(run_id)
+        self.assertEqual(b'theirs' * 1000, theirs.read_bytes())
+        self.assertEqual([], self.kit.list_runs())
+        self.assertEqual([], self.catalog.ledger())
 
     def test_when_it_died_over_a_volume_then_it_goes_on(self) -> None:
         self.kit.create_volume('local:w', base.MIB)
