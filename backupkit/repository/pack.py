@@ -79,14 +79,6 @@ class PackBuffer:
         self._end = len(MAGIC)
         self._view[: self._end] = MAGIC
 
-    def __len__(self) -> int:
-        return len(self.records)
-
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes of the chunks so far."""
-        return self._end - len(MAGIC)
-
     def fits(self, stored: int) -> bool:
         """Tell whether a chunk of so many stored bytes still goes in."""
         return (

@@ -120,10 +120,7 @@ class Packer:
         self._raise_failed()
         buffer = self._free.get()
         self._raise_failed()
-        # One that was cleared has no chunks, and so is false.
-        if buffer is None:
-            buffer = pack_.PackBuffer(self._pack_bytes)
-        return buffer
+        return buffer or pack_.PackBuffer(self._pack_bytes)
 
     def _raise_failed(self) -> None:
         if not self._failed.is_set():
