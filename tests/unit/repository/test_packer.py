@@ -326,6 +326,43 @@ class TestFailing(PackerCase):
         for exc in raised:
             self.assertIsInstance(exc, errors.TargetError)
 
+    def test_when_a_put_was_given_up_then_its_memory_is_left_alone(
+        self,
+    ) -> None:
+        """It may still be read, and put, by a call that does not come back."""
+        go, reached = threading.Event(), threading.Semaphore(0)
+        given: list[tuple[memoryview, bytes]] = []
+
+        def stall(
+            unused: HookedStore, name: str, parts: Sequence[Any]
+        ) -> None:
+            given.append((memoryview(parts[0]), bytes(parts[0])))
+            reached.release()
+            go.wait(SECONDS)
+            raise errors.TargetStalled(name)
+
+        self.enterContext(mock.patch.object(HookedStore, 'put', stall))
+        to = self.make()
+        workers = [
+            threading.Thread(
+                target=self.within_time, args=(lambda: self.fill(to),)
+            )
+            for _ in range(3)
+        ]
+        for worker in workers:
+            worker.start()
+        for _ in range(2):
+            self.assertTrue(reached.acquire(timeout=SECONDS))
+        # They wait for memory, and are given that of these two.
+        for worker in workers:
+            worker.join(0.2)
+            self.assertTrue(worker.is_alive())
+        go.set()
+        for worker in workers:
+            worker.join(2 * SECONDS)
+        for view, before in given:
+            self.assertEqual(before, bytes(view))
+
     def test_when_closed_while_putting_then_it_waits_and_drops_the_rest(
         self,
     ) -> None:
